@@ -1,7 +1,9 @@
 //! Invariant 6: driven step by step, the breaker equals a plain sequential model in state,
 //! snapshots, answers and reported transitions.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};
+use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
 use crate::model::Part;
@@ -37,7 +39,7 @@ fn length() -> impl Strategy<Value = Duration> {
     ]
 }
 
-fn time_windows() -> impl Strategy<Value = Shape> {
+pub(crate) fn time_windows() -> impl Strategy<Value = Shape> {
     let buckets = prop_oneof![30 => 1..=12_u32, 1 => Just(1024)];
     (length(), buckets).prop_map(|(length, buckets)| Shape::Time { length, buckets })
 }
@@ -46,11 +48,11 @@ fn calls() -> impl Strategy<Value = u32> {
     prop_oneof![10 => 1..=50_u32, 1 => Just(1_000)]
 }
 
-fn count_windows() -> impl Strategy<Value = Shape> {
+pub(crate) fn count_windows() -> impl Strategy<Value = Shape> {
     calls().prop_map(|calls| Shape::Count { calls })
 }
 
-fn count_windows_within() -> impl Strategy<Value = Shape> {
+pub(crate) fn count_windows_within() -> impl Strategy<Value = Shape> {
     (calls(), length()).prop_map(|(calls, within)| Shape::CountWithin { calls, within })
 }
 
@@ -79,7 +81,7 @@ fn burn_rate() -> impl Strategy<Value = Policy> {
     })
 }
 
-fn adaptive() -> impl Strategy<Value = Policy> {
+pub(crate) fn adaptive() -> impl Strategy<Value = Policy> {
     let tolerate = prop_oneof![
         2 => Just(0.0),
         2 => Just(0.25),
@@ -104,7 +106,7 @@ fn adaptive() -> impl Strategy<Value = Policy> {
 }
 
 /// One policy by evidence, alone or with others.
-fn policies_by_evidence() -> impl Strategy<Value = Vec<Policy>> {
+pub(crate) fn policies_by_evidence() -> impl Strategy<Value = Vec<Policy>> {
     (
         adaptive(),
         prop_oneof![2 => Just(Vec::new()), 1 => policies()],
@@ -115,7 +117,7 @@ fn policies_by_evidence() -> impl Strategy<Value = Vec<Policy>> {
         })
 }
 
-fn policies() -> impl Strategy<Value = Vec<Policy>> {
+pub(crate) fn policies() -> impl Strategy<Value = Vec<Policy>> {
     let policy = prop_oneof![
         (1..8_u32).prop_map(Policy::ConsecutiveFailures),
         (1..20_u32, 1..30_u32)
@@ -206,7 +208,7 @@ fn ramps() -> impl Strategy<Value = Steps> {
     )
 }
 
-fn configs(
+pub(crate) fn configs(
     windows: impl Strategy<Value = Shape>,
     policies: impl Strategy<Value = Vec<Policy>>,
 ) -> impl Strategy<Value = Config> {
@@ -371,7 +373,7 @@ fn takes() -> impl Strategy<Value = Option<Step>> {
     ]
 }
 
-fn operations() -> impl Strategy<Value = Operation> {
+pub(crate) fn operations() -> impl Strategy<Value = Operation> {
     let permit = || 0..64_usize;
     let trip = prop_oneof![
         10 => nanos(0..2_000_000_000),
@@ -435,7 +437,7 @@ fn full_round() -> impl Strategy<Value = Operation> {
 }
 
 /// The causes of trips by the counts of any window. The numbers don't matter.
-fn counts() -> Vec<Cause> {
+pub(crate) fn counts() -> Vec<Cause> {
     let (failures, calls, threshold) = (0, 0, 0.0);
     vec![
         Cause::ConsecutiveFailures { failures, limit: 0 },
@@ -468,7 +470,7 @@ fn burn() -> Cause {
     }
 }
 
-fn evidence() -> Cause {
+pub(crate) fn evidence() -> Cause {
     Cause::Evidence {
         failures: 0,
         calls: 0,
@@ -502,7 +504,7 @@ fn by_probes() -> [Cause; 3] {
 }
 
 /// The causes if a ramp follows the probe.
-fn by_ramp() -> [Cause; 4] {
+pub(crate) fn by_ramp() -> [Cause; 4] {
     let (failures, calls, share) = (0, 0, 0.0);
     [
         Cause::ProbeSucceeded { share },
@@ -524,69 +526,81 @@ fn compare_with(
     trips: &[Cause],
     back: &[Cause],
 ) {
-    let stories = vec(with_restarts(operations), 1..250);
-    compare_stories(configs, stories, trips, back, &[]);
+    let reached = compare_stories(configs, vec(with_restarts(operations), 1..250));
+    reached.assert_all(trips, back);
 }
 
-/// Like [`compare_with`], for whole stories. They must also come to all of the `ways`.
-fn compare_stories(
+/// What some case has come to.
+#[derive(Default)]
+pub(crate) struct Reached {
+    causes: HashSet<Discriminant<Cause>>,
+    came: HashSet<Came>,
+    pub(crate) ways: HashSet<Way>,
+    would_trips: usize,
+}
+
+/// Compares breaker and model on many generated cases. Returns what the cases have come to.
+pub(crate) fn compare_stories(
     configs: impl Strategy<Value = Config>,
     stories: impl Strategy<Value = Vec<Operation>>,
-    trips: &[Cause],
-    back: &[Cause],
-    ways: &[Way],
-) {
+) -> Reached {
     let mut runner = TestRunner::new(ProptestConfig {
         cases: CASES,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         source_file: Some(file!()),
         ..ProptestConfig::default()
     });
-    let reached = std::cell::RefCell::new(HashSet::new());
-    let came = std::cell::RefCell::new(HashSet::new());
-    let gone = std::cell::RefCell::new(HashSet::new());
-    let would_trips = std::cell::Cell::new(0);
+    let reached = RefCell::new(Reached::default());
     let cases = (with_others(configs), stories);
     runner
         .run(&cases, |(configs, operations)| {
             let story = drive_restarting(&configs, &operations, restart)
                 .map_err(|difference| TestCaseError::fail(difference.to_string()))?;
-            let told = story.told.iter();
-            reached
-                .borrow_mut()
-                .extend(told.map(|told| std::mem::discriminant(&told.cause)));
-            came.borrow_mut().extend(story.came);
-            gone.borrow_mut().extend(story.ways);
-            would_trips.set(would_trips.get() + story.would_trips);
+            let mut reached = reached.borrow_mut();
+            let causes = story.told.iter().map(|told| discriminant(&told.cause));
+            reached.causes.extend(causes);
+            reached.came.extend(story.came);
+            reached.ways.extend(story.ways);
+            reached.would_trips += story.would_trips;
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
-    #[cfg(feature = "registry")]
-    let others = || {
-        others()
-            .into_iter()
-            .chain([Cause::Isolated, Cause::Released])
-    };
-    for cause in trips.iter().chain(back).copied().chain(others()) {
-        let cause_reached = reached.borrow().contains(&std::mem::discriminant(&cause));
-        assert!(cause_reached, "no case came to {cause:?}");
+    reached.into_inner()
+}
+
+impl Reached {
+    /// Asserts that the cases covered everything: `trips`, the ways `back` and the other causes.
+    pub(crate) fn assert_all(&self, trips: &[Cause], back: &[Cause]) {
+        #[cfg(feature = "registry")]
+        let others = || {
+            others()
+                .into_iter()
+                .chain([Cause::Isolated, Cause::Released])
+        };
+        self.assert_causes(trips);
+        self.assert_causes(back);
+        self.assert_causes(&others().into_iter().collect::<Vec<_>>());
+        assert!(self.would_trips > 0, "no case would have tripped");
+        for reconfigured in [
+            Came::Unchanged,
+            Came::WindowKept,
+            Came::WindowResized,
+            Came::WindowReset,
+            Came::TrippedAtOnce,
+            Came::RecoveryBegunAnew,
+            Came::SwitchedOff,
+            Came::SwitchedOn,
+        ] {
+            let has_come = self.came.contains(&reconfigured);
+            assert!(has_come, "no case came to {reconfigured:?}");
+        }
     }
-    for way in ways {
-        assert!(gone.borrow().contains(way), "no case came to {way:?}");
-    }
-    assert!(would_trips.get() > 0, "no case would have tripped");
-    for reconfigured in [
-        Came::Unchanged,
-        Came::WindowKept,
-        Came::WindowResized,
-        Came::WindowReset,
-        Came::TrippedAtOnce,
-        Came::RecoveryBegunAnew,
-        Came::SwitchedOff,
-        Came::SwitchedOn,
-    ] {
-        let has_come = came.borrow().contains(&reconfigured);
-        assert!(has_come, "no case came to {reconfigured:?}");
+
+    pub(crate) fn assert_causes(&self, causes: &[Cause]) {
+        for cause in causes {
+            let is_reached = self.causes.contains(&discriminant(cause));
+            assert!(is_reached, "no case came to {cause:?}");
+        }
     }
 }
 
@@ -609,7 +623,9 @@ fn restart(
 
 /// Adds restarts to the operations, if there are any operations.
 #[cfg(feature = "serde")]
-fn with_restarts(operations: impl Strategy<Value = Operation>) -> impl Strategy<Value = Operation> {
+pub(crate) fn with_restarts(
+    operations: impl Strategy<Value = Operation>,
+) -> impl Strategy<Value = Operation> {
     let away = prop_oneof![
         2 => Just(Step::Nanos(0)),
         1 => (0..3_000_000_000_u32).prop_map(Step::Nanos),
@@ -622,7 +638,7 @@ fn with_restarts(operations: impl Strategy<Value = Operation>) -> impl Strategy<
 #[cfg(not(feature = "serde"))]
 use crate::model::pair::never as restart;
 #[cfg(not(feature = "serde"))]
-use std::convert::identity as with_restarts;
+pub(crate) use std::convert::identity as with_restarts;
 
 /// Compares breaker and model for a recovery by probes.
 fn compare(
@@ -676,100 +692,6 @@ fn a_breaker_that_recovers_in_steps_equals_the_model() {
     });
     let operations = prop_oneof![150 => operations(), 1 => full_round()];
     compare_with(configs, operations, &counts(), &by_ramp());
-}
-
-/// Recoveries that are adaptive. Most of their open times go by the traffic.
-fn recovering_adaptively(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Config> {
-    let clients = prop_oneof![4 => Just(1), 1 => Just(10), 1 => Just(100), 1 => 1..=1_000_000_u32];
-    let by_traffic = prop_oneof![7 => Just(true), 1 => Just(false)];
-    let has_limit = prop_oneof![4 => Just(false), 1 => Just(true)];
-    let changes = (clients, by_traffic, has_limit);
-    (configs, changes).prop_map(|(config, (clients, by_traffic, has_limit))| Config {
-        clients: Some(clients),
-        by_traffic,
-        half_open_limit: config.half_open_limit.filter(|_| has_limit),
-        ..config
-    })
-}
-
-/// Calls of which the same ones of each sixteen fail, at a steady pace.
-fn traffic() -> impl Strategy<Value = Operation> {
-    let failing = prop_oneof![
-        4 => Just(0),
-        3 => Just(u16::MAX),
-        1 => (0..16).prop_map(|bit| 1_u16 << bit),
-        1 => Just(0b0001_0001_0001_0001),
-        1 => Just(0b0100_1001_0010_0100),
-        1 => Just(0b1010_1001_0010_0101),
-        1 => any::<u16>(),
-        1 => (any::<u16>(), any::<u16>()).prop_map(|(one, other)| one & other),
-    ];
-    let apart = prop_oneof![
-        1 => Just(0),
-        2 => Just(1_000_000),
-        4 => Just(10_000_000),
-        2 => 1_000_000..100_000_000_u32,
-        1 => 100_000_000..4_000_000_000_u32,
-    ];
-    let are_slow = prop_oneof![6 => Just(false), 1 => Just(true)];
-    (1..100_u16, apart, failing, are_slow).prop_map(|(calls, apart, failing, are_slow)| {
-        Operation::Traffic {
-            calls,
-            apart,
-            failing,
-            are_slow,
-        }
-    })
-}
-
-/// Times after which an adaptive recovery does something else.
-fn times_of_recoveries() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        12 => Just(Step::Rest),
-        2 => Just(Step::AlmostRest),
-        2 => Just(Step::ProbeTimeout),
-        4 => (0..300_000_000_u32).prop_map(Step::Nanos),
-        1 => (0..700_u16).prop_map(Step::Seconds),
-        1 => (3_500..3_700_u16).prop_map(Step::Seconds),
-    ]
-}
-
-/// Stories of breakers to which little happens but traffic.
-fn stories_of_traffic() -> impl Strategy<Value = Vec<Operation>> {
-    let time = proptest::option::of(times_of_recoveries());
-    let stretch = (traffic(), vec(time, 1..10)).prop_map(|(traffic, times)| {
-        let with_time = |time: Option<Step>| [time.map(Operation::Advance), Some(traffic)];
-        let operations = times.into_iter().flat_map(with_time);
-        operations.flatten().collect::<Vec<_>>()
-    });
-    vec(stretch, 1..12).prop_map(|stretches| stretches.concat())
-}
-
-#[test]
-fn a_breaker_that_recovers_adaptively_equals_the_model() {
-    let windows =
-        prop_oneof![5 => time_windows(), 1 => count_windows(), 1 => count_windows_within()];
-    let policies = prop_oneof![1 => policies(), 5 => policies_by_evidence()];
-    let configs = recovering_adaptively(configs(windows, policies));
-    let operations = prop_oneof![
-        20 => operations(),
-        4 => traffic(),
-        6 => times_of_recoveries().prop_map(Operation::Advance),
-    ];
-    let stories = prop_oneof![
-        3 => stories_of_traffic(),
-        2 => vec(with_restarts(operations), 1..250),
-    ];
-    let ways = [
-        Way::RoundCut,
-        Way::FalseTripLearnt,
-        Way::ShareConceded,
-        Way::MoreTolerated,
-        Way::MoreEndedByOpening,
-        Way::MoreEndedByTime,
-    ];
-    let trips = [counts(), vec![evidence()]].concat();
-    compare_stories(configs, stories, &trips, &by_ramp(), &ways);
 }
 
 #[test]
