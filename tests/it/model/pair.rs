@@ -442,6 +442,9 @@ impl<'a> Pair<'a> {
                 are_slow,
             } => {
                 for call in 0..calls {
+                    if self.is_full() {
+                        break;
+                    }
                     let fails = failing >> (call % 16) & 1 == 1;
                     let takes = (fails && are_slow).then(|| self.step(Step::JustAboveLimit));
                     let outcome = if fails && !are_slow {
@@ -584,7 +587,9 @@ impl<'a> Pair<'a> {
 
     /// Passes the breaker's random choices to the model.
     fn show(&mut self) {
-        if self.model.config.growth().is_some() || self.model.config.goes_by_traffic() {
+        let config = &self.model.config;
+        let is_random = config.growth().is_some() || config.goes_by_traffic();
+        if is_random && self.breaker.state() == State::Open {
             self.breaker.snapshot_into(&mut self.snapshot);
             self.model.shown = self.snapshot.remaining_open();
         }
@@ -651,15 +656,20 @@ impl<'a> Pair<'a> {
     }
 
     fn calls(&mut self, outcome: Outcome, calls: u16) -> Result<(), Difference> {
-        let is_recorded = self.model.config.recording != Recording::Off;
         for _ in 0..calls {
-            if is_recorded && self.model.held() >= self.most_held {
+            if self.is_full() {
                 break;
             }
             self.call(outcome, true, false, None)?;
             self.same("states", &self.breaker.state(), &self.model.state())?;
         }
         Ok(())
+    }
+
+    /// Whether a histogram would no longer count one by one.
+    fn is_full(&self) -> bool {
+        let is_recorded = self.model.config.recording != Recording::Off;
+        is_recorded && self.model.held() >= self.most_held
     }
 
     fn call_that_panics(&mut self, asynchronous: bool) -> Result<(), Difference> {
