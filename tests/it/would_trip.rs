@@ -166,6 +166,23 @@ fn two_policies_that_are_satisfied_together_are_told_once() {
     assert_eq!(told.lock().unwrap().len(), 1);
 }
 
+/// Fails when: a cause by evidence stays noted once no policy judges by evidence.
+#[test]
+fn a_cause_by_evidence_ends_with_the_policy() {
+    let minute = Duration::from_secs(60);
+    let (breaker, told) = measuring(TripPolicy::adaptive().false_trip_budget(minute));
+    fail(&breaker, 30);
+    assert_eq!(told.lock().unwrap().len(), 1);
+    let settings = CircuitBreaker::builder("payments")
+        .metrics_only(true)
+        .trip_when(TripPolicy::consecutive_failures(2));
+    succeed(&breaker, 1);
+    breaker.reconfigure(settings).unwrap();
+    fail(&breaker, 2);
+    assert_eq!(told.lock().unwrap().len(), 2);
+    assert_eq!(breaker.snapshot().would_have_opened(), 2);
+}
+
 #[test]
 fn a_listener_that_panics_harms_nobody() {
     let told = Told::default();
