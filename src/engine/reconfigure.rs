@@ -377,9 +377,11 @@ impl Core {
             let call = view.call_in(generation, context);
             let run = self.run.get(generation);
             let _trips = view.judge(call, run, Outcome::Ignored) || view.judge_weighed(call);
-            if view.evidence().is_none() {
+            if view.evidence().is_none()
+                && let Some(seen) = view.judged_in(generation)
+            {
                 // Without evidence no later judgement removes this note.
-                self.found_none(self.state.load(), Judgement::Evidence);
+                self.found_none(seen, Judgement::Evidence);
             }
         });
     }

@@ -183,6 +183,25 @@ fn a_cause_by_evidence_ends_with_the_policy() {
     assert_eq!(breaker.snapshot().would_have_opened(), 2);
 }
 
+/// Fails when: a reconfiguration looks for notes in the word of an open breaker.
+#[test]
+fn a_reconfiguration_without_evidence_leaves_open_times_alone() {
+    let second = Duration::from_secs(1);
+    for ticks in 0..64 {
+        let (clock, _hand) = Clock::mock();
+        let settings = |limit| {
+            CircuitBreaker::builder("payments")
+                .trip_when(TripPolicy::consecutive_failures(limit))
+                .clock(clock.clone())
+        };
+        let breaker = settings(2).build().unwrap();
+        breaker.trip(second * ticks + second);
+        let before = breaker.snapshot().remaining_open();
+        breaker.reconfigure(settings(3)).unwrap();
+        assert_eq!(breaker.snapshot().remaining_open(), before);
+    }
+}
+
 #[test]
 fn a_listener_that_panics_harms_nobody() {
     let told = Told::default();
