@@ -67,6 +67,7 @@ pub(crate) struct Refused {
 
 /// The permission to make one call.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct ModelPermit {
     generation: u64,
     /// Distinguishes calls that began at the same time.

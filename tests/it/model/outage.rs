@@ -30,8 +30,8 @@ impl Outage {
     /// The breaker trips. So many calls came within so many nanoseconds before.
     pub(super) fn start(&mut self, now: u64, calls: u64, within: u64) {
         self.began = date(now);
-        if calls > 0 {
-            self.spacing = within / calls;
+        if let Some(spacing) = within.checked_div(calls) {
+            self.spacing = spacing;
         }
     }
 

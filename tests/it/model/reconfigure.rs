@@ -4,7 +4,7 @@ use tripcurve::State;
 use tripcurve::events::Cause;
 use tripcurve::persist::Reconfigured;
 
-use super::config::{Config, Part, Policy, Shape, Steps};
+use super::config::{Config, Part, Policy, Shape};
 use super::outage::Outage;
 use super::ramp::Guide;
 use super::{Call, Interrupted, Model, Phase, Probing};
@@ -105,10 +105,12 @@ impl Config {
             it.has_ramp()
                 .then(|| it.window.ticks().map(|_| it.window.length()))
         };
-        let share = |it: &Self| it.steps.as_ref().map(Steps::max_failure_rate);
-        let steps = |it: &Self| {
-            let steps = it.steps.as_ref();
-            steps.map(|it| (it.shares_in_thousandths.clone(), it.each))
+        let steps = |it: &Self| match it.guide() {
+            Some(Guide::Steps(steps)) => {
+                let share = steps.max_failure_rate();
+                Some((steps.shares_in_thousandths, steps.each, share))
+            }
+            _ => None,
         };
         let rules = |it: &Self| match it.guide() {
             Some(Guide::Rules(rules)) => Some((rules, it.goes_by_traffic())),
@@ -118,7 +120,6 @@ impl Config {
             && rules(self) == rules(other)
             && looks_back(self) == looks_back(other)
             && steps(self) == steps(other)
-            && share(self) == share(other)
     }
 
     /// Whether both have equal settings.
