@@ -102,6 +102,12 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
             false => None,
         },
         steps: ramp(bytes)?,
+        clients: match bytes.int_in_range(0..=5)? {
+            0 => Some(bytes.int_in_range(1..=1_000_000)?),
+            1..=2 => Some(1),
+            _ => None,
+        },
+        by_traffic: bytes.ratio(3, 4)?,
         probe_timeout: match bytes.int_in_range(0..=4)? {
             0 => Duration::MAX,
             _ => nanos(bytes, 1_000_000, 5_000_000_000)?,
@@ -254,7 +260,7 @@ fn outcome(bytes: &mut Unstructured<'_>) -> Result<Outcome> {
 fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
     // An operation needs only a few bytes, so small inputs are long stories.
     let permit = |bytes: &mut Unstructured<'_>| bytes.arbitrary::<u8>().map(usize::from);
-    Ok(match bytes.int_in_range(0..=17_u8)? {
+    Ok(match bytes.int_in_range(0..=18_u8)? {
         17 => Operation::Reconfigure(bytes.arbitrary::<u8>()?.into()),
         0..=2 => Operation::Acquire {
             owned: bytes.arbitrary()?,
@@ -298,6 +304,12 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
                 calls => u16::from(calls - 250) * 150,
             },
         },
+        18 => Operation::Traffic {
+            calls: bytes.int_in_range(1..=64)?,
+            apart: bytes.int_in_range(0..=100_000_000)?,
+            failing: bytes.arbitrary()?,
+            are_slow: bytes.arbitrary()?,
+        },
         14 => Operation::Trip(Duration::from_micros(bytes.arbitrary::<u16>()?.into())),
         _ => match bytes.int_in_range(0..=8_u8)? {
             8 => Operation::Reject,
@@ -313,7 +325,7 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
 }
 
 fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
-    Ok(match bytes.int_in_range(0..=22_u8)? {
+    Ok(match bytes.int_in_range(0..=26_u8)? {
         0..=3 => Step::Nanos(bytes.arbitrary::<u16>()?.into()),
         4..=5 => Step::Nanos(bytes.arbitrary()?),
         6..=7 => Step::Tick,
@@ -329,6 +341,9 @@ fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
         19 => Step::Each,
         20 => Step::AlmostEach,
         21 => Step::LongestOpenTime,
+        22..=23 => Step::Rest,
+        24 => Step::AlmostRest,
+        25 => Step::Seconds(bytes.int_in_range(0..=4_000)?),
         _ => match bytes.arbitrary::<u8>()? {
             0 => Step::End,
             _ => Step::Tick,

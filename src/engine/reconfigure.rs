@@ -19,7 +19,7 @@ use super::parts::{LaterWindow, Overrides, Parts};
 use super::view::{Configuration, View, with_view};
 use super::{Core, carried::Carried};
 use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, OpenTimes, Streak};
-use crate::state::{Generation, Interrupted, Phase, State};
+use crate::state::{Generation, Interrupted, Judgement, Phase, State};
 use crate::sync::{Ordering, Replaceable, Seen, fence};
 use crate::{
     adaptive::Evidence, clock::context::CallContext, events::Cause, latency::times::Timed,
@@ -376,7 +376,13 @@ impl Core {
         with_view!(self, |view| {
             let call = view.call_in(generation, context);
             let run = self.run.get(generation);
-            view.judge(call, run, Outcome::Ignored) || view.judge_weighed(call)
+            let _trips = view.judge(call, run, Outcome::Ignored) || view.judge_weighed(call);
+            if view.evidence().is_none()
+                && let Some(seen) = view.judged_in(generation)
+            {
+                // Without evidence no later judgement removes this note.
+                self.found_none(seen, Judgement::Evidence);
+            }
         });
     }
 }

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};
-use std::mem::{self, Discriminant};
+use std::mem::discriminant;
 use std::time::Duration;
 
 use crate::model::Part;
@@ -11,7 +11,7 @@ use crate::model::Part;
 use crate::model::pair::ByItself;
 use crate::model::pair::Came;
 use crate::model::pair::{Operation, Step, Story, drive, drive_restarting, has_own_counts};
-use crate::model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
+use crate::model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps, Way};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -39,7 +39,7 @@ fn length() -> impl Strategy<Value = Duration> {
     ]
 }
 
-fn time_windows() -> impl Strategy<Value = Shape> {
+pub(crate) fn time_windows() -> impl Strategy<Value = Shape> {
     let buckets = prop_oneof![30 => 1..=12_u32, 1 => Just(1024)];
     (length(), buckets).prop_map(|(length, buckets)| Shape::Time { length, buckets })
 }
@@ -48,11 +48,11 @@ fn calls() -> impl Strategy<Value = u32> {
     prop_oneof![10 => 1..=50_u32, 1 => Just(1_000)]
 }
 
-fn count_windows() -> impl Strategy<Value = Shape> {
+pub(crate) fn count_windows() -> impl Strategy<Value = Shape> {
     calls().prop_map(|calls| Shape::Count { calls })
 }
 
-fn count_windows_within() -> impl Strategy<Value = Shape> {
+pub(crate) fn count_windows_within() -> impl Strategy<Value = Shape> {
     (calls(), length()).prop_map(|(calls, within)| Shape::CountWithin { calls, within })
 }
 
@@ -81,7 +81,7 @@ fn burn_rate() -> impl Strategy<Value = Policy> {
     })
 }
 
-fn adaptive() -> impl Strategy<Value = Policy> {
+pub(crate) fn adaptive() -> impl Strategy<Value = Policy> {
     let tolerate = prop_oneof![
         2 => Just(0.0),
         2 => Just(0.25),
@@ -106,7 +106,7 @@ fn adaptive() -> impl Strategy<Value = Policy> {
 }
 
 /// One policy by evidence, alone or with others.
-fn policies_by_evidence() -> impl Strategy<Value = Vec<Policy>> {
+pub(crate) fn policies_by_evidence() -> impl Strategy<Value = Vec<Policy>> {
     (
         adaptive(),
         prop_oneof![2 => Just(Vec::new()), 1 => policies()],
@@ -117,7 +117,7 @@ fn policies_by_evidence() -> impl Strategy<Value = Vec<Policy>> {
         })
 }
 
-fn policies() -> impl Strategy<Value = Vec<Policy>> {
+pub(crate) fn policies() -> impl Strategy<Value = Vec<Policy>> {
     let policy = prop_oneof![
         (1..8_u32).prop_map(Policy::ConsecutiveFailures),
         (1..20_u32, 1..30_u32)
@@ -209,7 +209,7 @@ fn ramps() -> impl Strategy<Value = Steps> {
     )
 }
 
-fn configs(
+pub(crate) fn configs(
     windows: impl Strategy<Value = Shape>,
     policies: impl Strategy<Value = Vec<Policy>>,
 ) -> impl Strategy<Value = Config> {
@@ -279,6 +279,8 @@ fn configs(
                     slow_threshold,
                     half_open_limit,
                     steps: None,
+                    clients: None,
+                    by_traffic: false,
                     probe_timeout,
                     on_cancel,
                     start_in,
@@ -372,7 +374,7 @@ fn takes() -> impl Strategy<Value = Option<Step>> {
     ]
 }
 
-fn operations() -> impl Strategy<Value = Operation> {
+pub(crate) fn operations() -> impl Strategy<Value = Operation> {
     let permit = || 0..64_usize;
     let trip = prop_oneof![
         10 => nanos(0..2_000_000_000),
@@ -436,7 +438,7 @@ fn full_round() -> impl Strategy<Value = Operation> {
 }
 
 /// The causes of trips by the counts of any window. The numbers don't matter.
-fn counts() -> Vec<Cause> {
+pub(crate) fn counts() -> Vec<Cause> {
     let (failures, calls, threshold) = (0, 0, 0.0);
     vec![
         Cause::ConsecutiveFailures { failures, limit: 0 },
@@ -469,7 +471,7 @@ fn burn() -> Cause {
     }
 }
 
-fn evidence() -> Cause {
+pub(crate) fn evidence() -> Cause {
     Cause::Evidence {
         failures: 0,
         calls: 0,
@@ -503,7 +505,7 @@ fn by_probes() -> [Cause; 3] {
 }
 
 /// The causes if a ramp follows the probe.
-fn by_ramp() -> [Cause; 4] {
+pub(crate) fn by_ramp() -> [Cause; 4] {
     let (failures, calls, share) = (0, 0, 0.0);
     [
         Cause::ProbeSucceeded { share },
@@ -523,46 +525,62 @@ fn by_ramp() -> [Cause; 4] {
 /// cause by chance.
 const ROUNDS: u32 = 8;
 
-/// What the cases have covered.
+/// What some case must come to, or what the cases have come to.
 #[derive(Default)]
-struct Coverage {
-    causes: HashSet<Discriminant<Cause>>,
-    came: HashSet<Came>,
-    would_trips: usize,
+pub(crate) struct Coverage {
+    pub(crate) causes: Vec<Cause>,
+    pub(crate) ways: Vec<Way>,
+    pub(crate) came: Vec<Came>,
+    pub(crate) would_trip: bool,
 }
 
 impl Coverage {
-    fn add(&mut self, story: Story) {
-        let told = story.told.iter();
+    /// Everything: `trips`, the ways `back`, the other causes and all reconfigurations.
+    pub(crate) fn all(trips: &[Cause], back: &[Cause]) -> Self {
+        let causes = [trips, back, &others()].concat();
+        #[cfg(feature = "registry")]
+        let causes = [&causes[..], &[Cause::Isolated, Cause::Released]].concat();
+        Self {
+            causes,
+            ways: Vec::new(),
+            came: vec![
+                Came::Unchanged,
+                Came::WindowKept,
+                Came::WindowResized,
+                Came::WindowReset,
+                Came::TrippedAtOnce,
+                Came::RecoveryBegunAnew,
+                Came::SwitchedOff,
+                Came::SwitchedOn,
+            ],
+            would_trip: true,
+        }
+    }
+
+    /// Takes away what `story` has come to.
+    fn reach(&mut self, story: &Story) {
+        let told: HashSet<_> = story
+            .told
+            .iter()
+            .map(|told| discriminant(&told.cause))
+            .collect();
         self.causes
-            .extend(told.map(|told| mem::discriminant(&told.cause)));
-        self.came.extend(story.came);
-        self.would_trips += story.would_trips;
+            .retain(|cause| !told.contains(&discriminant(cause)));
+        self.ways.retain(|way| !story.ways.contains(way));
+        self.came.retain(|came| !story.came.contains(came));
+        self.would_trip &= story.would_trips == 0;
     }
 
     /// The first thing that no case came to.
-    fn missing(&self, causes: &[Cause]) -> Option<String> {
-        let cause = causes
-            .iter()
-            .find(|cause| !self.causes.contains(&mem::discriminant(cause)));
-        if let Some(cause) = cause {
-            return Some(format!("{cause:?}"));
-        }
-        if self.would_trips == 0 {
-            return Some("a trip that was only told".to_owned());
-        }
-        let all = [
-            Came::Unchanged,
-            Came::WindowKept,
-            Came::WindowResized,
-            Came::WindowReset,
-            Came::TrippedAtOnce,
-            Came::RecoveryBegunAnew,
-            Came::SwitchedOff,
-            Came::SwitchedOn,
-        ];
-        let came = all.iter().find(|came| !self.came.contains(came));
-        came.map(|came| format!("{came:?}"))
+    fn missing(&self) -> Option<String> {
+        let cause = self.causes.first().map(|it| format!("{it:?}"));
+        let way = || self.ways.first().map(|it| format!("{it:?}"));
+        let came = || self.came.first().map(|it| format!("{it:?}"));
+        let would_trip = || {
+            self.would_trip
+                .then(|| "a trip that was only told".to_owned())
+        };
+        cause.or_else(way).or_else(came).or_else(would_trip)
     }
 }
 
@@ -574,11 +592,18 @@ fn compare_with(
     trips: &[Cause],
     back: &[Cause],
 ) {
-    let expected = [trips, back, &others()].concat();
-    #[cfg(feature = "registry")]
-    let expected = [&expected[..], &[Cause::Isolated, Cause::Released]].concat();
-    let cases = (with_others(configs), vec(with_restarts(operations), 1..250));
-    let coverage = RefCell::new(Coverage::default());
+    let stories = vec(with_restarts(operations), 1..250);
+    compare_stories(configs, stories, Coverage::all(trips, back));
+}
+
+/// Compares breaker and model on many generated cases. Then asserts that they covered `wanted`.
+pub(crate) fn compare_stories(
+    configs: impl Strategy<Value = Config>,
+    stories: impl Strategy<Value = Vec<Operation>>,
+    wanted: Coverage,
+) {
+    let cases = (with_others(configs), stories);
+    let wanted = RefCell::new(wanted);
     let mut runner = TestRunner::new(ProptestConfig {
         cases: CASES,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
@@ -590,18 +615,18 @@ fn compare_with(
             .run(&cases, |(configs, operations)| {
                 let story = drive_restarting(&configs, &operations, restart)
                     .map_err(|difference| TestCaseError::fail(difference.to_string()))?;
-                coverage.borrow_mut().add(story);
+                wanted.borrow_mut().reach(&story);
                 Ok(())
             })
             .unwrap_or_else(|error| panic!("{error}"));
-        if coverage.borrow().missing(&expected).is_none() {
+        if wanted.borrow().missing().is_none() {
             return;
         }
         // A runner that has run its cases runs no more.
         let rng = runner.new_rng();
         runner = TestRunner::new_with_rng(runner.config().clone(), rng);
     }
-    if let Some(missing) = coverage.into_inner().missing(&expected) {
+    if let Some(missing) = wanted.into_inner().missing() {
         panic!("none of {} cases came to {missing}", ROUNDS * CASES);
     }
 }
@@ -625,7 +650,9 @@ fn restart(
 
 /// Adds restarts to the operations, if there are any operations.
 #[cfg(feature = "serde")]
-fn with_restarts(operations: impl Strategy<Value = Operation>) -> impl Strategy<Value = Operation> {
+pub(crate) fn with_restarts(
+    operations: impl Strategy<Value = Operation>,
+) -> impl Strategy<Value = Operation> {
     let away = prop_oneof![
         2 => Just(Step::Nanos(0)),
         1 => (0..3_000_000_000_u32).prop_map(Step::Nanos),
@@ -638,7 +665,7 @@ fn with_restarts(operations: impl Strategy<Value = Operation>) -> impl Strategy<
 #[cfg(not(feature = "serde"))]
 use crate::model::pair::never as restart;
 #[cfg(not(feature = "serde"))]
-use std::convert::identity as with_restarts;
+pub(crate) use std::convert::identity as with_restarts;
 
 /// Compares breaker and model for a recovery by probes.
 fn compare(
@@ -769,6 +796,8 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         slow_threshold: None,
         half_open_limit: None,
         steps: None,
+        clients: None,
+        by_traffic: false,
         probe_timeout: Duration::from_millis(1),
         on_cancel: Outcome::Ignored,
         start_in: State::Closed,

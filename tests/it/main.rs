@@ -60,6 +60,7 @@ mod probes;
 mod reconfigure;
 mod record_result;
 mod recovery;
+mod recovery_against_model;
 mod registry;
 mod registry_against_model;
 mod registry_reconfigure;

@@ -166,6 +166,42 @@ fn two_policies_that_are_satisfied_together_are_told_once() {
     assert_eq!(told.lock().unwrap().len(), 1);
 }
 
+/// Fails when: a cause by evidence stays noted once no policy judges by evidence.
+#[test]
+fn a_cause_by_evidence_ends_with_the_policy() {
+    let minute = Duration::from_secs(60);
+    let (breaker, told) = measuring(TripPolicy::adaptive().false_trip_budget(minute));
+    fail(&breaker, 30);
+    assert_eq!(told.lock().unwrap().len(), 1);
+    let settings = CircuitBreaker::builder("payments")
+        .metrics_only(true)
+        .trip_when(TripPolicy::consecutive_failures(2));
+    succeed(&breaker, 1);
+    breaker.reconfigure(settings).unwrap();
+    fail(&breaker, 2);
+    assert_eq!(told.lock().unwrap().len(), 2);
+    assert_eq!(breaker.snapshot().would_have_opened(), 2);
+}
+
+/// Fails when: a reconfiguration looks for notes in the word of an open breaker.
+#[test]
+fn a_reconfiguration_without_evidence_leaves_open_times_alone() {
+    let second = Duration::from_secs(1);
+    for ticks in 0..64 {
+        let (clock, _hand) = Clock::mock();
+        let settings = |limit| {
+            CircuitBreaker::builder("payments")
+                .trip_when(TripPolicy::consecutive_failures(limit))
+                .clock(clock.clone())
+        };
+        let breaker = settings(2).build().unwrap();
+        breaker.trip(second * ticks + second);
+        let before = breaker.snapshot().remaining_open();
+        breaker.reconfigure(settings(3)).unwrap();
+        assert_eq!(breaker.snapshot().remaining_open(), before);
+    }
+}
+
 #[test]
 fn a_listener_that_panics_harms_nobody() {
     let told = Told::default();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tripcurve::events::Cause;
 
 use super::dispersion::Dispersion;
+use super::in_force::InForce;
 use super::nanos;
 use super::stalls::Stalls;
 
@@ -76,7 +77,7 @@ impl Outages {
 
 /// The outcomes since there was last no evidence.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Counted {
+pub(super) struct Counted {
     failed: u32,
     succeeded: u32,
     /// Failures that came right after another failure.
@@ -159,15 +160,17 @@ impl Excursion {
 
 /// The counts of calls while nothing was wrong.
 #[derive(Clone, Copy, Debug, Default)]
-struct Learnt {
-    calls: u64,
-    failed: u64,
+pub(super) struct Learnt {
+    pub(super) calls: u64,
+    pub(super) failed: u64,
     /// Failures right after another failure.
-    pairs: u64,
+    pub(super) pairs: u64,
     /// Failures with which an excursion began.
-    starts: u64,
+    pub(super) starts: u64,
     /// Calls within an excursion, except those right after a failure.
-    inside: u64,
+    pub(super) inside: u64,
+    /// Whether a recovery has accepted a share of failures that the policy hadn't.
+    pub(super) conceded: bool,
 }
 
 impl Learnt {
@@ -192,17 +195,19 @@ impl Learnt {
             pairs: pairs.into(),
             starts: 1,
             inside: inside.into(),
+            conceded: false,
         }
     }
 
     /// The sum of both, halved until it fits.
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         let mut sum = Self {
             calls: self.calls.saturating_add(other.calls),
             failed: self.failed + other.failed,
             pairs: self.pairs + other.pairs,
             starts: self.starts + other.starts,
             inside: self.inside + other.inside,
+            conceded: self.conceded || other.conceded,
         };
         while sum.calls > Self::MOST_CALLS
             || sum.failed > Self::MOST_FAILED
@@ -214,33 +219,35 @@ impl Learnt {
                 pairs: sum.pairs / 2,
                 starts: sum.starts / 2,
                 inside: sum.inside / 2,
+                ..sum
             };
         }
         sum
     }
 
     /// The rate plus one standard deviation, after adding `unseen` calls.
-    fn cautious(failed: u64, calls: u64, unseen: u64) -> f64 {
+    fn cautious(self, failed: u64, calls: u64, unseen: u64) -> f64 {
         let failed = float(failed);
-        ((failed + failed.sqrt() + 1.0) / float(calls + unseen)).clamp(0.001, 0.15)
+        ((failed + failed.sqrt() + 1.0) / float(calls + unseen)).clamp(0.001, self.largest_share())
     }
 
     /// The failure rate of all calls.
-    fn share(self) -> f64 {
-        Self::cautious(self.failed, self.calls, 100)
+    pub(super) fn share(self) -> f64 {
+        self.cautious(self.failed, self.calls, 100)
     }
 
     /// The failure rate of calls while there is no evidence.
     fn starting(self) -> f64 {
         let others = self.calls.saturating_sub(self.inside + self.failed);
-        Self::cautious(self.starts, others + self.starts, 100)
+        self.cautious(self.starts, others + self.starts, 100)
     }
 
     /// The failure rate of calls in an excursion, after a success.
     fn after_success(self) -> f64 {
         let again = self.failed.saturating_sub(self.starts + self.pairs);
         let unseen = (10 + self.calls / 50).min(50);
-        Self::cautious(again, self.inside, unseen).max(self.starting())
+        self.cautious(again, self.inside, unseen)
+            .max(self.starting())
     }
 
     /// The failure rate of calls after a failure.
@@ -248,7 +255,9 @@ impl Learnt {
         // The fewer calls there are, the likelier two failures in a row are believed to be.
         let unseen = (0.14 / pace.sqrt()).clamp(0.1, 0.25);
         let share = (float(self.pairs) + 2.0 * unseen) / (float(self.failed) + 2.0);
-        share.max(self.after_success()).clamp(0.02, 0.95)
+        share
+            .max(self.after_success())
+            .clamp(0.02, self.largest_after_failure())
     }
 }
 
@@ -256,6 +265,8 @@ impl Learnt {
 #[derive(Clone, Debug)]
 pub(super) struct Adaptive {
     tolerate: f64,
+    /// Which of the two tolerated shares counts.
+    pub(super) in_force: InForce,
     budget: f64,
     window: u64,
     excursion: Excursion,
@@ -267,18 +278,44 @@ pub(super) struct Adaptive {
     /// trip, and that end.
     lasted: u64,
     ended: u64,
-    learnt: Learnt,
-    learnt_until: u64,
-    dispersion: Dispersion,
+    pub(super) learnt: Learnt,
+    pub(super) learnt_until: u64,
+    pub(super) dispersion: Dispersion,
     pace: f64,
     paced_at: Option<u64>,
     /// Whether all calls gave the cause of the last verdict.
     shows: bool,
+    /// The excursion that the last verdict to trip has found.
+    found: Found,
     /// The evidence of watched calls, if calls are watched. Each of them is one outcome, when it
     /// ends or becomes overdue.
     pub(super) watched: Option<Box<Self>>,
     /// The stalls of the client, if these are the watched calls.
     pub(super) stalls: Stalls,
+}
+
+/// The excursion of a trip.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    pub(super) counted: Counted,
+    /// Its evidence; see [`Dispersion::height`].
+    pub(super) height: f64,
+}
+
+impl Found {
+    /// What the excursion teaches if it was no outage.
+    pub(super) fn lesson(self) -> Learnt {
+        let run = Run {
+            exact: 1,
+            sixteens: 0,
+        };
+        Learnt::of(self.counted, run)
+    }
+}
+
+/// The larger share that is tolerated while a bad shard seems to be the cause.
+pub(super) fn more(tolerate: f64) -> Option<f64> {
+    (tolerate > 0.0).then_some((tolerate + 0.2).min(0.9))
 }
 
 /// A call, and the times by which it is weighed.
@@ -297,6 +334,7 @@ impl Adaptive {
     pub(super) fn new(tolerate: f64, budget: Duration, window: Duration) -> Self {
         Self {
             tolerate,
+            in_force: InForce::default(),
             budget: budget.as_secs_f64(),
             window: nanos(window),
             excursion: Excursion::default(),
@@ -310,6 +348,7 @@ impl Adaptive {
             pace: 1.0,
             paced_at: None,
             shows: false,
+            found: Found::default(),
             watched: None,
             stalls: Stalls::default(),
         }
@@ -330,7 +369,15 @@ impl Adaptive {
 
     /// Knows what `other` has learnt, and nothing else.
     fn taught_by(self, other: &Self) -> Self {
+        // Shares with equal rounded numbers count as equal.
+        let failure = |it: &Self| Surprise::at(it.tolerate).failure.to_bits();
+        let in_force = if failure(&self) == failure(other) {
+            other.in_force
+        } else {
+            self.in_force
+        };
         Self {
+            in_force,
             learnt: other.learnt,
             learnt_until: other.learnt_until,
             dispersion: other.dispersion.learnt(),
@@ -343,6 +390,16 @@ impl Adaptive {
     /// A new process knows of watched calls only what was learnt of all calls, and no dispersion.
     pub(super) fn restart(mut self) -> Self {
         self.dispersion = Dispersion::default();
+        // At first the larger share isn't in force. Evidence against it means nothing.
+        let failure = |it: &Self| it.tolerance().map(|(surprise, _)| surprise.failure);
+        let before = failure(&self);
+        self.in_force = InForce::default();
+        if failure(&self) != before {
+            self.excursion = Excursion::default();
+            (self.began, self.latest, self.lasted, self.ended) = (0, 0, 0, 0);
+        }
+        // A restored breaker concedes again.
+        self.learnt.conceded = false;
         let watched = self.watched.as_ref().map(|_| {
             let new = Self::new(self.tolerate, Duration::ZERO, Duration::ZERO);
             let new = Self {
@@ -392,9 +449,17 @@ impl Adaptive {
         }
     }
 
+    /// Whether any share of failures is tolerated.
+    pub(super) fn has_tolerance(&self) -> bool {
+        self.tolerate > 0.0
+    }
+
     /// The tolerated rate, and the failure rates that are tested against it.
     fn tolerance(&self) -> Option<(Surprise, Outages)> {
-        let tolerated = self.tolerate;
+        let tolerated = match more(self.tolerate) {
+            Some(more) if self.in_force.is_more => more,
+            _ => self.tolerate,
+        };
         let share = |of_the_rest: f64| tolerated + (1.0 - tolerated) * of_the_rest;
         let outages = Outages {
             shares: [share(0.333), share(0.733), share(0.95)],
@@ -520,6 +585,7 @@ impl Adaptive {
         self.paced_at = Some(now);
         let covered = (now - counted_since).min(self.window).max(SHORTEST);
         self.pace = (calls.max(1) as f64 / (covered as f64 / 1e9)).min(1e8);
+        self.in_force.look(now);
         let Excursion {
             usual, tolerated, ..
         } = self.excursion;
@@ -542,11 +608,13 @@ impl Adaptive {
 
     /// The breaker has tripped for the cause that `verdict` returned last. The excursion that shows
     /// it ends.
-    pub(super) fn trip(&mut self, now: u64, since: u64) {
+    pub(super) fn trip(&mut self, now: u64, since: u64, generation: u64) {
         if self.shows {
             self.end(self.began, now, since);
+            self.dispersion.trip(self.found, generation);
         } else if let Some(watched) = &mut self.watched {
             watched.end(watched.began, now, since);
+            watched.dispersion.trip(watched.found, generation);
         }
     }
 
@@ -649,6 +717,10 @@ impl Adaptive {
         }
         let taken = self.dispersion.times(needed, self.most()[0]);
         self.dispersion.rise(&tests, taken);
+        self.found = Found {
+            counted: usual,
+            height: Dispersion::height(&tests),
+        };
         for (most, (nats, needed)) in self.most().into_iter().zip(&mut tests) {
             if *nats < *needed {
                 return None;
@@ -682,6 +754,6 @@ impl Adaptive {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn float(count: u64) -> f64 {
+pub(super) fn float(count: u64) -> f64 {
     count as f64
 }

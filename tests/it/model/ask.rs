@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Model, Phase, Refused, nanos};
+use super::{Model, Phase, Refused};
 
 impl Model {
     /// Whether a call would be let through now. A ramp draws for each call, so it is no reason.
@@ -12,12 +12,12 @@ impl Model {
             Phase::ForcedOpen | Phase::Isolated(_) => None,
             Phase::Open { until } => Some(until),
             Phase::HalfOpen(probing) => {
-                let timeout = self.config.probe_timeout;
+                let timeout = self.probe_timeout();
                 if probing.taken() < self.config.verdicts().probes {
                     return Ok(());
                 }
-                let overdue = (timeout != Duration::MAX)
-                    .then(|| self.last_admission.saturating_add(nanos(timeout)));
+                let overdue =
+                    (timeout < u64::MAX).then(|| self.last_admission.saturating_add(timeout));
                 // After its limit the next call ends the half-open state.
                 let ends = self.half_open_ends();
                 [overdue, ends].into_iter().flatten().min()

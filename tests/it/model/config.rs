@@ -7,6 +7,8 @@ use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
+use super::ramp::Guide;
+use super::rounds::Rules;
 use super::{adaptive, nanos};
 
 /// The settings of a breaker, as values that a test can generate and print.
@@ -33,6 +35,11 @@ pub(crate) struct Config {
     pub(crate) half_open_limit: Option<(Duration, bool)>,
     /// The steps of a ramp that follows a single probe, instead of the settings of probes.
     pub(crate) steps: Option<Steps>,
+    /// The clients of an adaptive recovery, instead of probes and steps.
+    pub(crate) clients: Option<u32>,
+    /// Whether the open times of an adaptive recovery go by the traffic. Other ones mean nothing
+    /// then.
+    pub(crate) by_traffic: bool,
     pub(crate) probe_timeout: Duration,
     pub(crate) on_cancel: Outcome,
     pub(crate) start_in: State,
@@ -378,11 +385,13 @@ impl Config {
             .shards(self.shards)
             .latency(self.recording)
             .clock(clock);
-        let recovery = match &self.steps {
-            None => self.recovery_by_probes(),
-            Some(steps) => steps.recovery(),
+        let recovery = match (&self.steps, self.clients) {
+            (_, Some(clients)) => self.limited(Recovery::adaptive().clients(clients)),
+            (None, None) => self.recovery_by_probes(),
+            (Some(steps), None) => steps.recovery(),
         };
-        let builder = builder.recovery(match self.growth {
+        let builder = builder.recovery(match self.growth() {
+            _ if self.goes_by_traffic() => recovery,
             None => recovery.open_for(self.open_for),
             Some(growth) => recovery.backoff(growth.backoff(self.open_for)),
         });
@@ -416,12 +425,7 @@ impl Config {
     }
 
     fn recovery_by_probes(&self) -> Recovery {
-        let recovery = Recovery::probes(self.probes);
-        let recovery = match self.half_open_limit {
-            None => recovery,
-            Some((limit, true)) => recovery.half_open_limit(limit, HalfOpenVerdict::Close),
-            Some((limit, false)) => recovery.half_open_limit(limit, HalfOpenVerdict::Reopen),
-        };
+        let recovery = self.limited(Recovery::probes(self.probes));
         let recovery = match self.slow_threshold.filter(|_| self.limit().is_some()) {
             None => recovery,
             Some(slow) => recovery.slow_threshold(slow),
@@ -445,6 +449,59 @@ impl Config {
         }
     }
 
+    fn limited(&self, recovery: Recovery) -> Recovery {
+        match self.half_open_limit {
+            None => recovery,
+            Some((limit, true)) => recovery.half_open_limit(limit, HalfOpenVerdict::Close),
+            Some((limit, false)) => recovery.half_open_limit(limit, HalfOpenVerdict::Reopen),
+        }
+    }
+
+    /// Whether a ramp follows the probe.
+    pub(super) fn has_ramp(&self) -> bool {
+        self.steps.is_some() || self.clients.is_some()
+    }
+
+    pub(super) fn goes_by_traffic(&self) -> bool {
+        self.by_traffic && self.clients.is_some()
+    }
+
+    /// How open times grow, if they do.
+    pub(super) fn growth(&self) -> Option<Growth> {
+        self.growth.filter(|_| !self.goes_by_traffic())
+    }
+
+    /// The open time of a breaker that starts open. A second stands in for one by the traffic.
+    pub(super) fn first_open_time(&self) -> Duration {
+        if self.goes_by_traffic() {
+            Duration::from_secs(1)
+        } else {
+            self.open_for
+        }
+    }
+
+    /// The limit in nanoseconds above which a probe is sure to fail. Nobody waits longer for one.
+    pub(super) fn limit_of_probes(&self) -> Option<u64> {
+        self.limit().filter(|_| self.goes_by_traffic())
+    }
+
+    /// What a ramp goes by, if there is a ramp. A failing share of 15 % may be usual, so an
+    /// adaptive ramp accepts it. Without a policy by evidence it accepts a quarter.
+    pub(super) fn guide(&self) -> Option<Guide> {
+        let Some(clients) = self.clients else {
+            return self.steps.clone().map(Guide::Steps);
+        };
+        let (acceptable, more) = self.adaptive().map_or((0.25, 0.25), |policy| {
+            let more = adaptive::more(policy.tolerate).unwrap_or(0.15);
+            (policy.tolerate.max(0.15), more.max(0.15))
+        });
+        Some(Guide::Rules(Rules {
+            clients,
+            acceptable,
+            more: more.max(acceptable),
+        }))
+    }
+
     /// The longest `Retry-After` that is honoured.
     pub(super) fn max_retry_after(&self) -> Duration {
         let five_minutes = Duration::from_secs(300);
@@ -459,7 +516,7 @@ impl Config {
             failure_threshold,
             ..
         } = *self;
-        if self.steps.is_some() {
+        if self.has_ramp() {
             return Verdicts {
                 probes: 1,
                 needed: 1,
@@ -483,7 +540,9 @@ impl Config {
 
     /// How many nanoseconds it may be half-open, and whether it closes then.
     pub(super) fn half_open_limit(&self) -> Option<(u64, bool)> {
-        let (limit, closes) = self.half_open_limit.filter(|_| self.steps.is_none())?;
+        let (limit, closes) = self
+            .half_open_limit
+            .filter(|_| self.steps.is_none() || self.clients.is_some())?;
         Some((nanos(limit), closes))
     }
 

@@ -1,6 +1,6 @@
 //! How far evidence rises while nothing is wrong. A trip takes so many times as much.
 
-use super::adaptive::rounded;
+use super::adaptive::{Found, rounded};
 
 /// The excesses of excursions over 8 nats, and the highest evidence of the present one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -8,6 +8,17 @@ pub(super) struct Dispersion {
     excesses: f64,
     excursions: u32,
     highest: f64,
+    /// The excursion that the latest trip has ended, and the generation that it ended.
+    tripped: Option<(Found, u64)>,
+}
+
+/// How a recovery from a trip went that may have been false.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Recovered {
+    /// No probe and no ramp has failed.
+    AtOnce,
+    /// One of them may have failed.
+    Soon,
 }
 
 impl Dispersion {
@@ -17,6 +28,7 @@ impl Dispersion {
     pub(super) fn learnt(self) -> Self {
         Self {
             highest: 0.0,
+            tripped: None,
             ..self
         }
     }
@@ -31,6 +43,14 @@ impl Dispersion {
     /// The height is what the first test needs, times the part that the less sure test has of what
     /// it needs. It is at most `taken`, what a trip takes by the first test.
     pub(super) fn rise(&mut self, tests: &[(f64, f64)], taken: f64) {
+        let height = Self::height(tests).min(taken);
+        if height > Self::LOW {
+            self.highest = self.highest.max(height);
+        }
+    }
+
+    /// The evidence of all tests, as that of the first one: by the test that is further from a trip.
+    pub(super) fn height(tests: &[(f64, f64)]) -> f64 {
         let (own, needed) = tests[0];
         let mut height = own;
         for (nats, other) in &tests[1..] {
@@ -38,10 +58,39 @@ impl Dispersion {
                 height = height.min(rounded(needed * (nats / other)));
             }
         }
-        let height = height.min(taken);
-        if height > Self::LOW {
-            self.highest = self.highest.max(height);
+        height
+    }
+
+    /// The excursion `found` ends with a trip of the generation with this number.
+    pub(super) fn trip(&mut self, found: Found, generation: u64) {
+        self.forget();
+        self.tripped = Some((found, generation));
+    }
+
+    /// A ramp closes the breaker and so begins a generation. If the latest trip was false, its
+    /// excess counts, and its excursion is returned. Between the trip and this generation come an
+    /// open one, a half-open one and the ramp. If a probe or ramp failed, three more come.
+    pub(super) fn false_trip(&mut self, closed: u64, after: Recovered) -> Option<Found> {
+        let (found, tripped) = self.tripped?;
+        let most = match after {
+            Recovered::AtOnce => 4,
+            Recovered::Soon => 7,
+        };
+        if !(4..=most).contains(&(closed - tripped)) {
+            return None;
         }
+        self.tripped = None;
+        // Heights of trips are kept in 16ths.
+        let height = (found.height * 16.0).floor() / 16.0;
+        self.excesses = (self.excesses + (height - Self::LOW).max(0.0)).min(512.0);
+        Some(found)
+    }
+
+    /// How many times as much evidence a trip takes: 1 to 4.
+    pub(super) fn get(self) -> f64 {
+        let believed = 32.0;
+        let mean = (believed + self.excesses) / (believed + f64::from(self.excursions));
+        mean.clamp(1.0, 4.0)
     }
 
     /// The excursion is an outage, whether the breaker may trip or not.
@@ -68,9 +117,7 @@ impl Dispersion {
     /// The evidence that a trip takes where independent failures take `needed`. It is at most what
     /// outages are sure to come to, unless even independent failures take more.
     pub(super) fn times(self, needed: f64, most: f64) -> f64 {
-        let believed = 32.0;
-        let mean = (believed + self.excesses) / (believed + f64::from(self.excursions));
-        let dispersion = mean.clamp(1.0, 4.0);
+        let dispersion = self.get();
         if dispersion > 1.0 && needed > 0.0 {
             rounded(needed * dispersion).min(most).max(needed)
         } else {

@@ -10,11 +10,15 @@ mod ask;
 mod config;
 mod credit;
 mod dispersion;
+mod in_force;
+mod lessons;
 mod open_times;
+mod outage;
 pub(crate) mod pair;
 mod picture;
 mod ramp;
 mod reconfigure;
+mod rounds;
 mod stalls;
 mod totals;
 
@@ -25,7 +29,9 @@ pub(crate) use config::Part;
 use config::Verdicts;
 pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use credit::Credit;
+pub(crate) use lessons::Way;
 use open_times::OpenTimes;
+use outage::Outage;
 use picture::Durations;
 pub(crate) use picture::Picture;
 use ramp::{Ramp, Verdict};
@@ -63,6 +69,7 @@ pub(crate) struct Refused {
 
 /// The permission to make one call.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct ModelPermit {
     generation: u64,
     /// Distinguishes calls that began at the same time.
@@ -75,6 +82,8 @@ pub(crate) struct ModelPermit {
     timing: Timing,
     /// The step of the ramp that admitted the call, if a ramp did.
     step: Option<usize>,
+    /// Whether the round of an adaptive ramp that admitted the call had little load.
+    is_of_little: bool,
     /// Whether the call became overdue and was weighed then.
     is_charged: bool,
 }
@@ -178,13 +187,16 @@ pub(crate) struct Model {
     /// The policy that decides by evidence, if there is one.
     evidence: Option<adaptive::Adaptive>,
     open_times: OpenTimes,
+    /// The present or latest outage, if the recovery has a ramp.
+    outage: Option<Outage>,
     /// The sum of the shares of all calls that have asked during a ramp, in 1,024ths.
     asked: u64,
-    /// How long a caller is told to wait if the step may end sooner. Once known, it is equal for
-    /// the whole ramp.
-    least_wait: Option<Duration>,
-    /// The `retry_after` of the breaker's last rejection.
-    pub(crate) heard: Option<Duration>,
+    /// When the breaker got its window, if it wasn't built with it.
+    window_since: Option<u64>,
+    /// Whether the window has taken over calls of another one in this generation.
+    has_taken_on: bool,
+    /// What this model has come to.
+    pub(crate) ways: Vec<Way>,
     /// The remaining open time in the breaker's snapshot. The model takes it where the breaker
     /// decides at random.
     pub(crate) shown: Option<Duration>,
@@ -210,7 +222,7 @@ impl Model {
         let phase = match config.start() {
             State::Closed => Phase::Closed,
             State::Open => Phase::Open {
-                until: end_of_open_time(now, config.open_for),
+                until: end_of_open_time(now, config.first_open_time()),
             },
             State::HalfOpen => Phase::HalfOpen(Probing::default()),
             State::ForcedOpen => Phase::ForcedOpen,
@@ -235,9 +247,11 @@ impl Model {
             patience: 0,
             evidence,
             open_times: OpenTimes::new(&config),
+            outage: config.has_ramp().then(|| Outage::new(now)),
             asked: 0,
-            least_wait: None,
-            heard: None,
+            window_since: None,
+            has_taken_on: false,
+            ways: Vec::new(),
             shown: None,
             config,
             told: Vec::new(),
@@ -322,7 +336,10 @@ impl Model {
             Phase::Disabled => {}
             Phase::ForcedOpen | Phase::Isolated(_) => return self.reject(None),
             Phase::Open { until } if self.now < until => return self.reject(Some(until)),
-            Phase::Open { .. } => self.begin_probing(Probing::default(), Cause::OpenExpired),
+            Phase::Open { .. } => {
+                self.observe();
+                self.begin_probing(Probing::default(), Cause::OpenExpired);
+            }
             Phase::Ramp(ramp) => return self.ask(ramp),
             Phase::HalfOpen(probing) if probing.taken() < self.config.verdicts().probes => {
                 self.last_admission = self.last_admission.max(self.now);
@@ -332,12 +349,11 @@ impl Model {
                 });
             }
             Phase::HalfOpen(probing) => {
-                if self.config.probe_timeout == Duration::MAX {
+                let timeout = self.probe_timeout();
+                if timeout == u64::MAX {
                     return self.reject(None);
                 }
-                let overdue = self
-                    .last_admission
-                    .saturating_add(nanos(self.config.probe_timeout));
+                let overdue = self.last_admission.saturating_add(timeout);
                 if self.now < overdue {
                     return self.reject(Some(overdue));
                 }
@@ -363,6 +379,7 @@ impl Model {
                 Phase::Ramp(ramp) => Some(ramp.step),
                 _ => None,
             },
+            is_of_little: matches!(self.phase, Phase::Ramp(ramp) if ramp.is_little()),
             is_charged: false,
         }
     }
@@ -371,7 +388,7 @@ impl Model {
     /// which other calls have asked don't matter.
     fn ask(&mut self, mut ramp: Ramp) -> Result<ModelPermit, Refused> {
         const WHOLE: u64 = 1_024;
-        if ramp.is_overdue(self.now, self.config.probe_timeout, self.patience) {
+        if ramp.is_overdue(self.now, self.probe_timeout(), self.patience) {
             let share = ramp.share();
             let until = self.open(Cause::RampOverdue { share });
             return self.reject(Some(until));
@@ -383,25 +400,11 @@ impl Model {
             self.phase = Phase::Ramp(ramp);
             return Ok(self.permit());
         }
-        let steps = self.config.steps.as_ref().expect("it is a ramp");
-        let ends = ramp.ends(steps);
-        let refused = self.reject(Some(ends));
-        refused.map_err(|refused| self.not_too_soon(refused))
-    }
-
-    /// If the step is about to end, or is over except for a report, callers are told to wait for
-    /// some time. This time isn't specified, but it is equal for the whole ramp.
-    fn not_too_soon(&mut self, refused: Refused) -> Refused {
-        let more = self
-            .heard
-            .filter(|heard| Some(*heard) > refused.retry_after);
-        if self.least_wait.is_none() {
-            self.least_wait = more;
-        }
-        Refused {
-            retry_after: refused.retry_after.max(self.least_wait),
-            ..refused
-        }
+        let guide = self.config.guide().expect("it is a ramp");
+        let ends = ramp.ends(&guide);
+        // Even if the step is over except for a report, callers wait for the next call.
+        let next_call = self.now.saturating_add(self.spacing());
+        self.reject(Some(ends.max(next_call)))
     }
 
     fn lets_through_all(&self) -> bool {
@@ -591,12 +594,18 @@ impl Model {
     /// for its generation, the current probes get twice that time, but at most a hundred times
     /// `probe_timeout`.
     fn learn_duration(&mut self, permit: ModelPermit) {
-        let twice = (self.now - permit.begin).saturating_mul(2);
+        let took = self.now - permit.begin;
+        let took = self
+            .config
+            .limit_of_probes()
+            .map_or(took, |limit| took.min(limit));
+        let twice = took.saturating_mul(2);
         self.patience = self.patience.max(twice);
-        let longest = nanos(self.config.probe_timeout).saturating_mul(100);
+        let timeout = self.probe_timeout();
+        let longest = timeout.saturating_mul(100);
         if permit.generation != self.generation && matches!(self.phase, Phase::HalfOpen { .. }) {
             let end = self.now.saturating_add(twice.min(longest));
-            let admission = end.saturating_sub(nanos(self.config.probe_timeout));
+            let admission = end.saturating_sub(timeout);
             self.last_admission = self.last_admission.max(admission);
         }
     }
@@ -673,10 +682,9 @@ impl Model {
             self.phase = Phase::HalfOpen(probing);
             return;
         }
-        if let Some(steps) = &self.config.steps {
-            let ramp = Ramp::begin(steps, self.now);
+        if let Some(guide) = self.config.guide() {
+            let ramp = Ramp::begin(&guide, self.now, took, self.spacing(), self.asked);
             self.patience = (self.patience / 2).max(took.saturating_mul(2));
-            self.least_wait = None;
             let share = ramp.share();
             return self.enter(Phase::Ramp(ramp), Cause::ProbeSucceeded { share });
         }
@@ -696,19 +704,34 @@ impl Model {
         if outcome == Outcome::Trip {
             self.open(Cause::TripRequested);
         }
-        if matches!(outcome, Outcome::Ignored | Outcome::Trip) || permit.step != Some(ramp.step) {
+        if matches!(outcome, Outcome::Ignored | Outcome::Trip) {
             return;
         }
-        ramp.count(outcome == Outcome::Success && !self.is_slow(took));
-        let steps = self.config.steps.as_ref().expect("it is a ramp");
-        let (failures, calls) = ramp.failures_and_calls();
-        match ramp.verdict(steps, self.now) {
+        let is_good = outcome == Outcome::Success && !self.is_slow(took);
+        if permit.is_of_little {
+            ramp.count_of_little(is_good);
+            self.phase = Phase::Ramp(ramp);
+        }
+        if permit.step != Some(ramp.step) || !ramp.counts_since(permit.begin) {
+            return;
+        }
+        ramp.count(is_good);
+        let guide = self.config.guide().expect("it is a ramp");
+        let report = self.report(permit);
+        match ramp.verdict(&guide, report) {
             Verdict::Goes(ramp) => self.phase = Phase::Ramp(ramp),
-            Verdict::IsBack => {
+            Verdict::IsCut(next) => {
+                self.note_cut();
+                self.phase = Phase::Ramp(next);
+            }
+            Verdict::IsBack(failures, calls) => {
+                self.learn_from_recovery(ramp, failures, calls);
                 self.enter(Phase::Closed, Cause::RampCompleted { failures, calls });
             }
             Verdict::HasFailed => {
+                let (failures, calls) = ramp.failures_and_calls();
                 let share = ramp.share();
+                self.note_failed_ramp((failures, calls));
                 self.open(Cause::RampFailed {
                     failures,
                     calls,
@@ -799,8 +822,11 @@ impl Model {
             return;
         }
         if let Some(cause) = by_count.or_else(by_evidence) {
-            if let (Cause::Evidence { .. }, Some(evidence)) = (&cause, &mut self.evidence) {
-                evidence.trip(date(self.now), since);
+            if let Cause::Evidence {
+                failures, calls, ..
+            } = cause
+            {
+                self.note_trip((failures, calls));
             }
             self.open(cause);
         }
@@ -964,6 +990,7 @@ impl Model {
         self.since = self.now;
         self.counted_since = in_microseconds(self.now);
         self.credit = Credit::default();
+        self.has_taken_on = false;
         self.calls.clear();
         self.set_aside.clear();
         self.satisfied = [false; 2];
@@ -983,9 +1010,11 @@ impl Model {
 
     /// Opens the breaker, and returns when the open time ends.
     fn open(&mut self, cause: Cause) -> u64 {
+        self.start_outage();
         let healthy = self.healthy();
         let shown = self.shown.map(nanos);
-        let until = self.open_times.open(self.now, healthy, shown);
+        let by_traffic = self.waits();
+        let until = self.open_times.open(self.now, healthy, by_traffic, shown);
         self.enter(Phase::Open { until }, cause);
         until
     }
@@ -1071,6 +1100,11 @@ impl Model {
         }
         self.evidence = self.evidence.take().map(adaptive::Adaptive::restart);
         self.asked = 0;
+        self.window_since = None;
+        self.has_taken_on = false;
+        if let Some(outage) = &mut self.outage {
+            outage.restart();
+        }
         self.counted_since = in_microseconds(self.since);
         self.last_admission = 0;
         self.patience = 0;
@@ -1083,6 +1117,9 @@ impl Model {
 
     pub(crate) fn trip(&mut self, duration: Duration) {
         self.open_times.trip();
+        if let Some(outage) = &mut self.outage {
+            outage.start(self.now, 0, 0);
+        }
         let until = end_of_open_time(self.now, duration);
         self.enter(Phase::Open { until }, Cause::Manual);
     }

@@ -1,5 +1,6 @@
 //! How long the breaker stays open.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tripcurve::State;
@@ -30,7 +31,7 @@ impl OpenTimes {
     pub(super) fn new(config: &Config) -> Self {
         let mut times = Self {
             base: nanos(config.open_for),
-            growth: config.growth,
+            growth: config.growth(),
             latest: None,
             longest_wish: nanos(config.max_retry_after()),
             wished: 0,
@@ -44,11 +45,11 @@ impl OpenTimes {
     /// Applies another configuration from now on.
     pub(super) fn reconfigure(&mut self, config: &Config) {
         // A breaker without growing open times has counted nothing.
-        if self.growth.is_none() || config.growth.is_none() {
+        if self.growth.is_none() || config.growth().is_none() {
             self.latest = None;
         }
         self.base = nanos(config.open_for);
-        self.growth = config.growth;
+        self.growth = config.growth();
         self.longest_wish = nanos(config.max_retry_after());
     }
 
@@ -76,9 +77,22 @@ impl OpenTimes {
 
     /// Opens a breaker that was half-open, or was closed for `healthy` nanoseconds. Returns when
     /// the open time ends. Where the breaker decides at random, the model takes the remaining time
-    /// `shown`, if it is possible.
-    pub(super) fn open(&mut self, now: u64, healthy: u64, shown: Option<u64>) -> u64 {
-        let until = self.open_by_itself(now, healthy, shown);
+    /// `shown`, if it is possible. `by_traffic` has the possible times, if they go by the traffic.
+    pub(super) fn open(
+        &mut self,
+        now: u64,
+        healthy: u64,
+        by_traffic: Option<RangeInclusive<u64>>,
+        shown: Option<u64>,
+    ) -> u64 {
+        let until = match by_traffic {
+            None => self.open_by_itself(now, healthy, shown),
+            Some(range) => {
+                let end = |wait| end_of_open_time(now, Duration::from_nanos(wait));
+                let shown = now.saturating_add(shown.unwrap_or_default());
+                shown.clamp(end(*range.start()), end(*range.end()))
+            }
+        };
         until.max(self.wished(now))
     }
 

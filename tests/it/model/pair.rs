@@ -21,7 +21,7 @@ use tripcurve::time::{Clock, MockClock};
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Rejected};
 
-use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told, WouldHaveTripped};
+use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told, Way, WouldHaveTripped};
 
 /// An operation on a breaker.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +63,14 @@ pub(crate) enum Operation {
     Calls {
         outcome: Outcome,
         calls: u16,
+    },
+    /// Make this many calls, each so many nanoseconds after the one before. Of each sixteen, those
+    /// whose bit is set fail, or are slow.
+    Traffic {
+        calls: u16,
+        apart: u32,
+        failing: u16,
+        are_slow: bool,
     },
     /// Reject a call because of what the breaker said when it last refused to let one through.
     Reject,
@@ -112,6 +120,7 @@ pub(crate) struct Story {
     pub(crate) would_trips: usize,
     /// How many successes were carried over a pause.
     pub(crate) carried: u64,
+    pub(crate) ways: Vec<Way>,
 }
 
 /// How far the clock is advanced.
@@ -128,6 +137,9 @@ pub(crate) enum Step {
     /// By the length of a ramp's step, if there is a ramp.
     Each,
     AlmostEach,
+    /// By the rest of an open time, or of a round of a ramp, or one nanosecond less.
+    Rest,
+    AlmostRest,
     /// By the longest open time.
     LongestOpenTime,
     ProbeTimeout,
@@ -135,6 +147,7 @@ pub(crate) enum Step {
     /// By the limit for slow calls, or one nanosecond more.
     Limit,
     JustAboveLimit,
+    Seconds(u16),
     Years(u8),
     /// To the end of the times that a breaker remembers.
     End,
@@ -162,11 +175,13 @@ impl Step {
             Self::AlmostOpenFor => almost(config.open_for),
             Self::Each => each,
             Self::AlmostEach => almost(each),
-            Self::LongestOpenTime => config.growth.map_or(config.open_for, |it| it.longest),
+            Self::Rest | Self::AlmostRest => Duration::ZERO,
+            Self::LongestOpenTime => config.growth().map_or(config.open_for, |it| it.longest),
             Self::ProbeTimeout => probe_timeout,
             Self::AlmostProbeTimeout => almost(probe_timeout),
             Self::Limit => config.slower_than,
             Self::JustAboveLimit => config.slower_than + Duration::from_nanos(1),
+            Self::Seconds(seconds) => Duration::from_secs(seconds.into()),
             Self::Years(years) => YEAR * u32::from(years),
             Self::End => Duration::MAX,
         }
@@ -449,6 +464,29 @@ impl<'a> Pair<'a> {
                 self.call(outcome, ok, asynchronous, takes)?;
             }
             Operation::Calls { outcome, calls } => self.calls(outcome, calls)?,
+            Operation::Traffic {
+                calls,
+                apart,
+                failing,
+                are_slow,
+            } => {
+                for call in 0..calls {
+                    if self.is_full() {
+                        break;
+                    }
+                    let fails = failing >> (call % 16) & 1 == 1;
+                    let takes = (fails && are_slow).then(|| self.step(Step::JustAboveLimit));
+                    let outcome = if fails && !are_slow {
+                        Outcome::Failure
+                    } else {
+                        Outcome::Success
+                    };
+                    let apart = self.step(Step::Nanos(apart));
+                    self.advance(apart);
+                    self.call(outcome, true, false, takes)?;
+                    self.same("states", &self.breaker.state(), &self.model.state())?;
+                }
+            }
             Operation::Reject => {
                 if let Some(rejected) = self.last_rejected.clone() {
                     assert_eq!(self.breaker.reject(rejected.clone()), rejected);
@@ -534,7 +572,12 @@ impl<'a> Pair<'a> {
     /// Beyond them a breaker does no harm, but it doesn't know how old its window is.
     fn step(&self, step: Step) -> Duration {
         let left = (100 * YEAR).saturating_sub(self.clock.now());
-        step.duration(&self.model.config).min(left)
+        let duration = match step {
+            Step::Rest => self.model.rest(),
+            Step::AlmostRest => self.model.rest().saturating_sub(Duration::from_nanos(1)),
+            step => step.duration(&self.model.config),
+        };
+        duration.min(left)
     }
 
     fn restart(&mut self, away: Step) {
@@ -573,15 +616,12 @@ impl<'a> Pair<'a> {
 
     /// Passes the breaker's random choices to the model.
     fn show(&mut self) {
-        if self.model.config.growth.is_some() {
+        let config = &self.model.config;
+        let is_random = config.growth().is_some() || config.goes_by_traffic();
+        if is_random && self.breaker.state() == State::Open {
             self.breaker.snapshot_into(&mut self.snapshot);
             self.model.shown = self.snapshot.remaining_open();
         }
-    }
-
-    /// Passes the breaker's `retry_after` to the model.
-    fn hear(&mut self, rejected: Option<&Rejected>) {
-        self.model.heard = rejected.and_then(Rejected::earliest);
     }
 
     fn take(&mut self, permit: usize) -> Option<(Held<'a>, ModelPermit)> {
@@ -599,7 +639,6 @@ impl<'a> Pair<'a> {
             self.lender.try_acquire().map(Held::Borrowed)
         };
         self.show();
-        self.hear(held.as_ref().err());
         match (held, self.model.acquire()) {
             (Ok(held), Ok(permit)) => self.permits.push((held, permit)),
             (held, permit) => {
@@ -634,7 +673,6 @@ impl<'a> Pair<'a> {
             self.breaker.call(operation)
         };
         self.show();
-        self.hear(rejection(&found));
         let expected = match self.model.acquire() {
             Ok(permit) => {
                 self.model.advance(takes);
@@ -647,15 +685,20 @@ impl<'a> Pair<'a> {
     }
 
     fn calls(&mut self, outcome: Outcome, calls: u16) -> Result<(), Difference> {
-        let is_recorded = self.model.config.recording != Recording::Off;
         for _ in 0..calls {
-            if is_recorded && self.model.held() >= self.most_held {
+            if self.is_full() {
                 break;
             }
             self.call(outcome, true, false, None)?;
             self.same("states", &self.breaker.state(), &self.model.state())?;
         }
         Ok(())
+    }
+
+    /// Whether a histogram would no longer count one by one.
+    fn is_full(&self) -> bool {
+        let is_recorded = self.model.config.recording != Recording::Off;
+        is_recorded && self.model.held() >= self.most_held
     }
 
     fn call_that_panics(&mut self, asynchronous: bool) -> Result<(), Difference> {
@@ -672,7 +715,6 @@ impl<'a> Pair<'a> {
             });
         });
         self.show();
-        self.hear(found.as_ref().and_then(rejection));
         let expected = match self.model.acquire() {
             Ok(permit) => {
                 self.model.settle(permit, Outcome::Failure, None);
@@ -703,6 +745,8 @@ impl<'a> Pair<'a> {
         let expected = self.model.take_told();
         self.same("transitions", &found.transitions, &expected)?;
         self.story.told.extend(expected);
+        self.model.note_expiry();
+        self.story.ways.append(&mut self.model.ways);
         Ok(())
     }
 
@@ -733,14 +777,6 @@ fn refused(rejected: &Rejected) -> Refused {
     Refused {
         state: rejected.state(),
         retry_after: earliest,
-    }
-}
-
-/// Why a call was not made.
-fn rejection(result: &Result<Outcome, CallError<Outcome>>) -> Option<&Rejected> {
-    match result {
-        Err(CallError::Rejected(rejected)) => Some(rejected),
-        _ => None,
     }
 }
 

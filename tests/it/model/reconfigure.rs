@@ -4,7 +4,9 @@ use tripcurve::State;
 use tripcurve::events::Cause;
 use tripcurve::persist::Reconfigured;
 
-use super::config::{Config, Part, Policy, Shape, Steps};
+use super::config::{Config, Part, Policy, Shape};
+use super::outage::Outage;
+use super::ramp::Guide;
 use super::{Call, Interrupted, Model, Phase, Probing};
 
 impl Config {
@@ -31,8 +33,10 @@ impl Config {
             slow_threshold: from(Part::Recovery).slow_threshold,
             half_open_limit: from(Part::Recovery).half_open_limit,
             steps: from(Part::Recovery).steps.clone(),
+            clients: from(Part::Recovery).clients,
             open_for: from(Part::OpenTimes).open_for,
             growth: from(Part::OpenTimes).growth,
+            by_traffic: from(Part::OpenTimes).by_traffic,
             max_retry_after: from(Part::Others).max_retry_after,
             probe_timeout: from(Part::Others).probe_timeout,
             on_cancel: from(Part::Others).on_cancel,
@@ -98,24 +102,30 @@ impl Config {
     /// looks.
     fn has_the_recovery_of(&self, other: &Self) -> bool {
         let looks_back = |it: &Self| {
-            let is_ramp = it.steps.is_some();
-            is_ramp.then(|| it.window.ticks().map(|_| it.window.length()))
+            it.has_ramp()
+                .then(|| it.window.ticks().map(|_| it.window.length()))
         };
-        let share = |it: &Self| it.steps.as_ref().map(Steps::max_failure_rate);
-        let steps = |it: &Self| {
-            let steps = it.steps.as_ref();
-            steps.map(|it| (it.shares_in_thousandths.clone(), it.each))
+        let steps = |it: &Self| match it.guide() {
+            Some(Guide::Steps(steps)) => {
+                let share = steps.max_failure_rate();
+                Some((steps.shares_in_thousandths, steps.each, share))
+            }
+            _ => None,
+        };
+        let rules = |it: &Self| match it.guide() {
+            Some(Guide::Rules(rules)) => Some((rules, it.goes_by_traffic())),
+            _ => None,
         };
         self.verdicts() == other.verdicts()
+            && rules(self) == rules(other)
             && looks_back(self) == looks_back(other)
             && steps(self) == steps(other)
-            && share(self) == share(other)
     }
 
     /// Whether both have equal settings.
     fn is_like(&self, other: &Self) -> bool {
         let growth = |it: &Self| {
-            let growth = it.growth?;
+            let growth = it.growth()?;
             let healthy_after = growth.healthy_after.unwrap_or(it.open_for);
             let jitter = growth.jitter;
             Some((
@@ -130,7 +140,8 @@ impl Config {
             && self.half_open_limit() == other.half_open_limit()
             && self.policies() == other.policies()
             && (self.adaptive().is_none() || self.window.length() == other.window.length())
-            && (self.open_for, growth(self)) == (other.open_for, growth(other))
+            && self.first_open_time() == other.first_open_time()
+            && growth(self) == growth(other)
             && self.max_retry_after() == other.max_retry_after()
             && self.probe_timeout == other.probe_timeout
             && self.on_cancel == other.on_cancel
@@ -162,6 +173,11 @@ impl Model {
             (Some(present), Some(offered)) => Some(present.succeeded_by(&offered)),
             (_, offered) => offered,
         };
+        let known = self.outage.take().unwrap_or(Outage::new(self.now));
+        self.outage = config.has_ramp().then_some(known);
+        if !has_same_window {
+            self.window_since = Some(self.now);
+        }
         if !has_same_recovery {
             self.asked = 0;
             self.patience = 0;
@@ -228,6 +244,7 @@ impl Model {
         calls.reverse();
         self.calls = calls;
         self.counted_since = handed_on.counted_since;
+        self.has_taken_on = true;
         self.failures_in_a_row = handed_on.failures_in_a_row;
     }
 
