@@ -3,7 +3,7 @@
 
 use tripcurve_compare::turns::{self, Limit, Row, Times};
 
-use crate::alone::{ClockAlone, SharedCounter, WorkAlone};
+use crate::alone::{ClockAlone, WorkAlone};
 use crate::measure::Failing;
 use crate::ours::{Call, TryAcquire};
 use crate::peers::{CircuitbreakerRs, Failsafe, Recloser, TowerResilience};
@@ -210,7 +210,6 @@ fn success_by_all(round: usize, limit: Limit) -> Measured {
     with_a_lock::<CircuitbreakerRs>(&mut crew);
     with_a_lock::<Seatbelt>(&mut crew);
     row::<WorkAlone>(&mut crew, WorkAlone::NAME, USUAL);
-    row::<SharedCounter>(&mut crew, SharedCounter::NAME, USUAL);
     by_all(round, limit, crew)
 }
 
@@ -230,7 +229,6 @@ fn failure_by_all(round: usize, limit: Limit) -> Measured {
     with_a_lock::<CircuitbreakerRs>(&mut crew);
     with_a_lock::<Seatbelt>(&mut crew);
     crew.add(CLOSED_PEER, &Recloser::closed(USUAL), Failing::NONE);
-    row::<SharedCounter>(&mut crew, SharedCounter::NAME, USUAL);
     by_all(round, limit, crew)
 }
 
