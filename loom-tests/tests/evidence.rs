@@ -727,7 +727,7 @@ fn an_outage_teaches_nothing_though_a_height_is_noted_late() {
             fail_in(&evidence, FIRST, *failures);
             verdict(&evidence).is_some()
         };
-        let enough = (FEW..).find(trips_after).expect("an outage trips");
+        let enough = (FEW..=MANY).find(trips_after).expect("an outage trips");
         let evidence = patient();
         fail_in(&evidence, FIRST, enough - 2);
         let shared = Arc::new(evidence);
