@@ -80,6 +80,9 @@ struct Life {
     caller: Caller,
     /// The times of the successes.
     exact: Vec<u64>,
+    /// The successes of the present bucket, and the most of any bucket.
+    in_bucket: (u64, u64),
+    most: u64,
     /// The bucket of the latest clock reading for a call.
     read_in: u64,
     /// The times of the clock readings that ended a pause.
@@ -96,6 +99,8 @@ impl Life {
             buckets: buckets.into(),
             caller: Caller::default(),
             exact: Vec::new(),
+            in_bucket: (0, 0),
+            most: 0,
             read_in: 0,
             pauses: Vec::new(),
             on_credit: 0,
@@ -109,6 +114,10 @@ impl Life {
         assert!(self.ring.record(tally, FIRST, &self.caller, || true));
         if tally == Tally::Success {
             self.exact.push(now);
+            let (bucket, calls) = self.in_bucket;
+            let calls = if bucket == now / WIDTH { calls } else { 0 };
+            self.in_bucket = (now / WIDTH, calls + 1);
+            self.most = self.most.max(calls + 1);
         }
         if self.caller.readings.get() == before {
             self.on_credit += 1;
@@ -139,7 +148,8 @@ impl Life {
         // A word counts each call up to 131,071, and is a thousandth off above.
         let sum = count_from(&self.exact, begin);
         let slack = if sum < 131_071 { 0 } else { sum / 500 };
-        let again = AGAIN.max(slack) * u64::from(THREADS);
+        // The bucket before the pause may have left the window.
+        let again = AGAIN.max(slack).max(self.most / 4_096 + 1) * u64::from(THREADS);
         let missing = if is_judged {
             0
         } else {
