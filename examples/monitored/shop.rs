@@ -47,7 +47,8 @@ impl Shop {
         let collector = Collector::new(roster).in_flight("payments", move || {
             u32::try_from(CONNECTIONS - free.available_permits()).unwrap_or(u32::MAX)
         });
-        // The classic pair has a threshold that the dashboard can draw. The default weighs evidence.
+        // The classic pair has a threshold that the dashboard can draw. The default weighs
+        // evidence.
         let payments = CircuitBreaker::builder("payments")
             .trip_when(TripPolicy::classic())
             .latency(Recording::Combined)

@@ -113,7 +113,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return self.record_untimed_success(generation, context);
         };
         let reading = self.ring().read(context);
-        // Each use makes the call anew, so it stays in registers on the common path.
+        // Each use builds another call, so it stays in registers on the common path.
         let call = || Call::new(generation, reading, context);
         let took = timed.took(ticket.begin, reading.raw, ended.took, context);
         if took.is_slow || timed.is_tick(reading) {

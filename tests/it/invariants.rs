@@ -619,7 +619,8 @@ fn a_writer_that_was_overtaken_by_a_turn_of_the_window_damages_nothing() {
                 permit.failure();
             }
         };
-        // The model of the ring finds a writer that looks at no clock. Thousands of rounds here don't.
+        // The ring's loom model finds a writer that doesn't read the clock again. Five thousand
+        // rounds of this race didn't find it.
         in_rounds(1_000, work, |round| {
             let failures = breaker.snapshot().failures();
             let expected = 3..3 + u64::from(THREADS);

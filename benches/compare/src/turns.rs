@@ -63,7 +63,7 @@ pub struct Limit {
 
 /// The times of all turns.
 ///
-/// They come from one round or several. Each round makes the subjects anew, at other addresses.
+/// They come from one round or several. Each round makes new subjects, at other addresses.
 pub struct Times {
     names: Vec<String>,
     /// The seconds of a call, for each round, each subject and each turn.
@@ -75,7 +75,8 @@ pub struct Times {
 /// Takes the turns of a round. Each turn begins with another subject, so none always comes after a
 /// pause. The first turn begins with the subject of the round's number.
 ///
-/// When the time is over and too few turns have counted, the next ones count whatever they measured.
+/// When the time is over and too few turns have counted, the next ones count whatever they
+/// measured.
 pub fn take(rows: &mut [Row], round: usize, limit: Limit) -> Times {
     let begin = Instant::now();
     for _ in 0..UNCOUNTED {

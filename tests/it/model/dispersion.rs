@@ -49,7 +49,8 @@ impl Dispersion {
         }
     }
 
-    /// The evidence of all tests, as that of the first one: by the test that is further from a trip.
+    /// The evidence of all tests in terms of the first one. The test that is further from a trip
+    /// decides.
     pub(super) fn height(tests: &[(f64, f64)]) -> f64 {
         let (own, needed) = tests[0];
         let mut height = own;

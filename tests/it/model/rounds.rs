@@ -173,7 +173,8 @@ impl Rules {
         units(self.first(spacing) / 4.0)
     }
 
-    /// The round with at least the share `least`. If no share is too small, the load isn't to blame.
+    /// The round with at least the share `least`. If no share is too small, the load isn't to
+    /// blame.
     fn fit(self, round: Round, share: u64, spacing: u64, least: u64) -> (Round, u64) {
         let is_little = self.smallest_share(spacing) == WHOLE;
         let mood = if is_little { Mood::Lenient } else { round.mood };

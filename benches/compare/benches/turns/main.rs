@@ -8,8 +8,8 @@
 //! cargo bench --manifest-path benches/compare/Cargo.toml --features turns --bench turns
 //! ```
 //!
-//! `-- --quick` takes ten seconds instead of three minutes. `-- --write FILE` writes the tables into a
-//! file, whose path begins at the repository's root.
+//! `-- --quick` takes ten seconds instead of three minutes. `-- --write FILE` writes the tables
+//! into a file, whose path begins at the repository's root.
 
 mod alone;
 // The groups of criterion use more of these modules than this target.
@@ -42,8 +42,8 @@ use tripcurve_compare::turns::Limit;
 
 use sections::{Measured, Section};
 
-/// How long the turns of all tables take together, and in how many rounds. Each round makes the
-/// subjects anew, which takes some seconds more.
+/// How long the turns of all tables take together, and in how many rounds. Each round makes new
+/// subjects, which takes some seconds more.
 #[derive(Clone, Copy)]
 struct Plan {
     time: Duration,

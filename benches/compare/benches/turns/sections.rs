@@ -46,7 +46,7 @@ const WITH_HISTOGRAM: &Settings = &Settings {
     ..Settings::USUAL
 };
 
-/// As long as recloser's.
+/// The window is as long as recloser's.
 const LAST_CALLS: &Settings = &Settings {
     window: Window::Calls(WINDOW_CALLS),
     ..Settings::USUAL
@@ -148,6 +148,11 @@ fn success(round: usize, limit: Limit) -> Measured {
     )
 }
 
+/// A success of the peer, to which rejections and failures are compared too.
+fn closed_peer() -> Row {
+    one_thread(CLOSED_PEER, Recloser::closed(USUAL), Failing::NONE)
+}
+
 fn rejection(round: usize, limit: Limit) -> Measured {
     fn row<S: Subject>(name: &str, settings: &Settings) -> Row {
         one_thread(name, S::open(settings), Failing::NONE)
@@ -162,11 +167,7 @@ fn rejection(round: usize, limit: Limit) -> Measured {
         row::<CircuitbreakerRs>(CircuitbreakerRs::NAME, USUAL),
         row::<Seatbelt>(Seatbelt::NAME, USUAL),
     ];
-    rows.push(one_thread(
-        CLOSED_PEER,
-        Recloser::closed(USUAL),
-        Failing::NONE,
-    ));
+    rows.push(closed_peer());
     by_one(round, limit, rows)
 }
 
@@ -183,11 +184,7 @@ fn failure(round: usize, limit: Limit) -> Measured {
         row::<CircuitbreakerRs>(CircuitbreakerRs::NAME, NEVER_TRIPS),
         row::<Seatbelt>(Seatbelt::NAME, NEVER_TRIPS),
     ];
-    rows.push(one_thread(
-        CLOSED_PEER,
-        Recloser::closed(USUAL),
-        Failing::NONE,
-    ));
+    rows.push(closed_peer());
     by_one(round, limit, rows)
 }
 

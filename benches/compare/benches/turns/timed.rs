@@ -14,8 +14,8 @@ use tripcurve_compare::turns::{self, Limit, Part, Row, Times};
 use crate::measure::{Failing, call_repeatedly};
 use crate::subject::Subject;
 
-/// The calls of a thread in a turn. They take a fraction of a millisecond, so most turns fit between
-/// two of the scheduler's interrupts.
+/// The calls of a thread in a turn. They take a fraction of a millisecond. So most turns fit
+/// between two of the scheduler's interrupts.
 pub(crate) const CALLS: u32 = 2_000;
 
 /// The calls of a thread in a turn, where the threads wait for each other's locks.
