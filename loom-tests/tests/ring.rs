@@ -355,6 +355,35 @@ fn a_reader_sees_no_failure_without_the_success_before_it_when_the_ring_grew_bef
     });
 }
 
+/// A window of another size takes the calls over while a success and then a failure are recorded.
+///
+/// Fails when: `TimeRing::carry_over` has no fence between failures and successes.
+#[test]
+fn a_failure_is_carried_over_with_the_success_before_it() {
+    model(preemptions(3), || {
+        let ring = two_lanes();
+        record(&ring, Tally::Success, ThreadSlot(0));
+        record(&ring, Tally::Failure, ThreadSlot(0));
+        let ring = Arc::new(ring);
+        let [carried, _] = race(
+            &ring,
+            [
+                |ring: &Ring| {
+                    let own = two_lanes();
+                    assert!(own.carry_over(ring, (FIRST, FIRST), &on(ThreadSlot(0))));
+                    counts(&own)
+                },
+                |ring| {
+                    record(ring, Tally::Success, ThreadSlot(0));
+                    record(ring, Tally::Failure, ThreadSlot(0));
+                    Counts::default()
+                },
+            ],
+        );
+        assert!(carried.failures <= carried.successes, "{carried:?}");
+    });
+}
+
 /// A success and a failure in the short stretch that a burn rate judges.
 ///
 /// Fails when: `TimeRing::short_counts` reads the successes without the fence before them.

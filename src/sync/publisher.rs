@@ -83,6 +83,21 @@ impl Publisher {
             .map(drop)
     }
 
+    /// Replaces `seen` with `new` for a caller whose readers need nothing that it did before.
+    ///
+    /// Relaxed: the value is all that readers take from this exchange. The caller that fails does
+    /// nothing more.
+    ///
+    /// # Errors
+    /// The word that was found instead.
+    #[inline]
+    #[cfg_attr(tripcurve_loom, track_caller)]
+    pub(crate) fn replace(&self, seen: u64, new: u64) -> Result<(), u64> {
+        self.0
+            .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed)
+            .map(drop)
+    }
+
     /// Replaces `seen` with `new`. Both the winner and a caller that fails go on from what they
     /// find.
     ///
