@@ -378,27 +378,33 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let Some(evidence) = self.evidence() else {
             return;
         };
-        Self::learn_from_quick_recovery(adaptive, moved, ended, evidence);
-        if let Cause::RampCompleted { failures, calls } = cause {
-            evidence.concede(failures, calls);
-        }
+        let Cause::RampCompleted { failures, calls } = cause else {
+            return;
+        };
+        Self::learn_from_quick_recovery(adaptive, moved, failures, ended, evidence);
+        evidence.concede(failures, calls);
     }
 
     /// Learns that a trip was false, if its first recovery was short, or no round of it had too
-    /// many failures.
+    /// many failures. `failures` is that of the last round.
+    ///
+    /// Where calls are rare, a ramp admits all calls from the start and tolerates failures. There
+    /// the first round must be the only one, without a failure.
     ///
     /// Open times that don't go by the traffic may outlast an outage. So nothing is learnt from
     /// them.
     fn learn_from_quick_recovery(
         adaptive: &AdaptiveRecovery,
         moved: StateChange,
+        failures: u32,
         ended: EndedProbe,
         evidence: &Evidence,
     ) {
         let Phase::Ramp(round) = ended.ticket.admitted.phase() else {
             return;
         };
-        let is_clean = round.unpack().mode == RampMode::Fast;
+        let round = round.unpack();
+        let is_clean = round.mode == RampMode::Fast || (round.number == 0 && failures == 0);
         let outage = &adaptive.outage;
         let after = match (outage.may_be_a_run(ended.now), outage.is_young(ended.now)) {
             (true, _) => Recovered::Soon,

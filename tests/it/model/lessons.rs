@@ -158,14 +158,14 @@ impl Model {
     /// A ramp is about to close the breaker, in whose last round so many of the calls have failed.
     ///
     /// The trip was false if its first recovery took ten seconds at most, or if no round had too
-    /// many failures. Within the time of 64 calls, one probe or ramp may have failed, too.
+    /// many failures. Where calls are rare, no call of the only round may have failed. Within the time of 64 calls, one probe or ramp may have failed, too.
     pub(super) fn learn_from_recovery(&mut self, ramp: Ramp, failures: u32, calls: u32) {
         let (Some(outage), Some(evidence)) = (self.outage, &mut self.evidence) else {
             return;
         };
         let after = if outage.may_be_a_run(self.now) {
             Some(Recovered::Soon)
-        } else if outage.is_young(self.now) || ramp.is_clean() {
+        } else if outage.is_young(self.now) || ramp.is_clean(failures) {
             Some(Recovered::AtOnce)
         } else {
             None
@@ -273,7 +273,7 @@ impl Learnt {
         let share = share.max(usual).min(0.25);
         let after_failure = (float(self.pairs) / float(self.failed.max(1))).max(share);
         let starts = (float(WEIGHT) * share).round() as u64;
-        let alone = 2.0 * float(WEIGHT) * share;
+        let alone = 2.0 * float(starts);
         let pairs = (alone * after_failure / (1.0 - after_failure)).floor() as u64;
         let failed = 2 * starts + pairs;
         Some(Self {

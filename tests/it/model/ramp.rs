@@ -126,10 +126,11 @@ impl Ramp {
         self.adaptive.is_some() && rounds::is_little(self.share)
     }
 
-    /// Whether no round has had too many failures.
-    pub(super) fn is_clean(self) -> bool {
+    /// Whether no round has had too many failures. The present one has `failures`.
+    pub(super) fn is_clean(self, failures: u32) -> bool {
+        let is_only = self.step == 0 && failures == 0;
         self.adaptive
-            .is_none_or(|it| it.round.mood == rounds::Mood::Bold)
+            .is_none_or(|it| it.round.mood == rounds::Mood::Bold || is_only)
     }
 
     /// Admits a call. The clock's first nanosecond counts as its second one.
