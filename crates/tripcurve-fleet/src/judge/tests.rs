@@ -1,0 +1,154 @@
+use super::*;
+use proptest::prelude::*;
+
+const SHARES: [f64; 4] = [0.3, 0.5, 0.8, 1.0];
+
+fn test(needed: f64) -> Test {
+    let outages = SHARES.map(|share| Outage {
+        share,
+        handicap: 0.0,
+    });
+    Test {
+        normal: 0.01,
+        outages,
+        needed,
+    }
+}
+
+/// Failures that each surprise by `each` 1/256 nats.
+fn sums(failures: u32, each: u32, expected_calls: f64) -> MemberSums {
+    MemberSums {
+        failures,
+        surprise: failures * each,
+        expected_calls,
+    }
+}
+
+/// A failure surprises by 2 to 8 nats, which is more than the smallest outage takes from it.
+fn members() -> impl Strategy<Value = Vec<MemberSums>> {
+    let one = (1..=20_u32, 512..=2_048_u32, 0.0..5.0_f64);
+    prop::collection::vec(
+        one.prop_map(|(failures, each, calls)| sums(failures, each, calls)),
+        0..40,
+    )
+}
+
+fn over(failing: &[MemberSums], others: f64) -> Excursion<'_> {
+    let expected_calls = others + failing.iter().map(|sums| sums.expected_calls).sum::<f64>();
+    Excursion {
+        failing,
+        expected_calls,
+    }
+}
+
+proptest! {
+    #[test]
+    fn two_members_alone_never_trip_five_or_more(
+        reported in prop::array::uniform2((any::<u32>(), any::<u32>(), 0.0..1e3_f64)),
+        members in 5..2_000_usize,
+        needed in -20.0..40.0_f64,
+    ) {
+        let failing = reported.map(|(failures, surprise, expected_calls)| {
+            MemberSums { failures, surprise, expected_calls }
+        });
+        let excursion = over(&failing, 0.0);
+        let test = test(needed);
+        prop_assert!(!trips(members, &excursion, &test, None));
+        prop_assert!(!trips(members, &excursion, &test, Some((&excursion, &test))));
+    }
+
+    #[test]
+    fn two_liars_add_nothing_to_what_remains(
+        honest in members(),
+        lies in prop::array::uniform2((any::<u32>(), any::<u32>(), 0.0..1e3_f64)),
+        others in 0.0..100.0_f64,
+    ) {
+        let alone = weigh(1_000, &over(&honest, others), &test(18.0)).all;
+        let mut all = honest.clone();
+        all.extend(lies.map(|(failures, surprise, expected_calls)| {
+            MemberSums { failures, surprise, expected_calls }
+        }));
+        let remaining = weigh(1_000, &over(&all, others), &test(18.0)).remaining;
+        prop_assert!(remaining <= alone + 1e-3, "{remaining} with, {alone} without");
+    }
+
+    #[test]
+    fn more_failures_never_lose_evidence(
+        failing in members(),
+        at in any::<prop::sample::Index>(),
+        others in 0.0..100.0_f64,
+        each in 512..=2_048_u32,
+    ) {
+        prop_assume!(!failing.is_empty());
+        let before = weigh(50, &over(&failing, others), &test(18.0));
+        let mut more = failing.clone();
+        let member = at.index(more.len());
+        more[member].failures += 1;
+        more[member].surprise += each;
+        let after = weigh(50, &over(&more, others), &test(18.0));
+        prop_assert!(after.all >= before.all - 1e-9);
+        prop_assert!(after.remaining >= before.remaining - 1e-9);
+    }
+
+    #[test]
+    fn the_order_of_the_members_changes_nothing(
+        (failing, shuffled) in members().prop_flat_map(|failing| {
+            (Just(failing.clone()), Just(failing).prop_shuffle())
+        }),
+        others in 0.0..100.0_f64,
+    ) {
+        let one = weigh(50, &over(&failing, others), &test(18.0));
+        let other = weigh(50, &over(&shuffled, others), &test(18.0));
+        prop_assert!((one.all - other.all).abs() < 1e-9);
+        prop_assert!((one.remaining - other.remaining).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn a_fleet_of_one_never_trips() {
+    let failing = [sums(255, 2_048, 0.0)];
+    assert!(!trips(1, &over(&failing, 0.0), &test(18.0), None));
+}
+
+#[test]
+fn a_trip_takes_both_tests() {
+    let failing = [sums(1, 1_179, 0.01); 20];
+    let excursion = over(&failing, 20.0);
+    let beyond = |needed| Test {
+        normal: 0.25,
+        ..test(needed)
+    };
+    assert!(trips(1_000, &excursion, &test(18.0), None));
+    assert!(trips(
+        1_000,
+        &excursion,
+        &test(18.0),
+        Some((&excursion, &beyond(7.0)))
+    ));
+    assert!(!trips(
+        1_000,
+        &excursion,
+        &test(18.0),
+        Some((&excursion, &beyond(30.0)))
+    ));
+}
+
+#[test]
+fn sums_that_are_not_finite_never_trip() {
+    let failing = [sums(5, 2_048, 0.0); 20];
+    for calls in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let excursion = Excursion {
+            failing: &failing,
+            expected_calls: calls,
+        };
+        assert!(!trips(1_000, &excursion, &test(18.0), None), "{calls}");
+    }
+}
+
+#[test]
+fn one_member_that_always_fails_does_not_trip_the_others() {
+    // Within a second, besides the normal failures of ten others.
+    let mut failing = vec![sums(1, 1_179, 1.0); 10];
+    failing.push(sums(500, 1_179, 500.0));
+    assert!(!trips(1_000, &over(&failing, 500.0), &test(18.0), None));
+}
