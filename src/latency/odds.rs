@@ -49,7 +49,7 @@ thread_local! {
 pub struct Odds {
     /// A call is timed if its point on the circle isn't above this. The number of leading zeros is
     /// the timed call's weight.
-    odds: Hint,
+    threshold: Hint,
     /// The current period. Whoever exchanges it to end a period is the only one to change the odds
     /// by it.
     period: Hint,
@@ -67,7 +67,7 @@ impl Odds {
     #[must_use]
     pub fn new(tick: u64) -> Self {
         Self {
-            odds: Hint::new(u64::MAX),
+            threshold: Hint::new(u64::MAX),
             period: Hint::new(0),
             tick: (tick >> period::SHIFT).max(2),
         }
@@ -84,14 +84,14 @@ impl Odds {
             place => place,
         };
         PLACE.set(place.wrapping_add(GOLDEN_RATIO));
-        let odds = self.odds.load();
+        let odds = self.threshold.load();
         (place <= odds).then(|| odds.leading_zeros())
     }
 
     /// The weight of calls that are timed now.
     #[must_use]
     pub fn weight(&self) -> u32 {
-        self.odds.load().leading_zeros()
+        self.threshold.load().leading_zeros()
     }
 
     /// Counts a timed call that begins at `now`, in the clock's units.
@@ -155,10 +155,10 @@ impl Odds {
     /// A change that is lost comes with the end of a later period, as long as calls are timed. At
     /// any odds some are.
     fn change(&self, to: impl Fn(u64) -> u64) {
-        let odds = self.odds.load();
+        let odds = self.threshold.load();
         let new = to(odds);
         if new != odds {
-            let _other_thread_changed = self.odds.exchange(odds, new);
+            let _other_thread_changed = self.threshold.exchange(odds, new);
         }
     }
 }
