@@ -216,6 +216,7 @@ pub mod __model {
     pub use crate::events::slot::Slot;
     pub use crate::latency::baseline::PercentileBaseline;
     pub use crate::latency::in_flight::{InFlight, Watch};
+    pub use crate::latency::odds::Odds;
     pub use crate::latency::times::{Timed, Times};
     pub use crate::name::label::Label;
     pub use crate::policy::policies::Policies;

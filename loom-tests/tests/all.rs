@@ -17,6 +17,7 @@ mod in_flight;
 mod isolation;
 mod listeners;
 mod listening;
+mod odds;
 mod open_share;
 mod open_times;
 mod ramp;
