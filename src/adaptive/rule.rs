@@ -68,8 +68,10 @@ impl EvidenceRule {
 
     /// The call rate that the rule takes instead of `rate`.
     fn paced(rate: f64) -> f64 {
-        // In this order, a rate that is no number becomes the lowest one.
-        rate.max(Self::SLOWEST).min(Baseline::FASTEST)
+        if rate.is_nan() {
+            return Self::SLOWEST;
+        }
+        rate.clamp(Self::SLOWEST, Baseline::FASTEST)
     }
 
     /// The failure rates that an outage may have, the smallest first and 1.0 last.
