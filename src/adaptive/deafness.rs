@@ -87,7 +87,7 @@ fn what_a_trip_takes_is_within_what_an_outage_comes_to() {
         for logs in all_that_can_be_learnt() {
             for excess in [0, 40, 120, 512] {
                 let evidence = taught(logs, (0.0, false), budget, pace, excess);
-                let needed = evidence.needed + Nats::new(pace.ln());
+                let needed = evidence.needed.usual(pace);
                 let most = evidence.usual().most();
                 let own = Weighed { nats: most, needed };
                 let taken = own.times(evidence.dispersion.get(), || most).needed;

@@ -56,13 +56,21 @@ pub(super) struct Tolerance {
 }
 
 impl Tolerance {
+    /// The handicap of all shares but the smallest, in nats.
+    pub(super) const HANDICAP: f64 = 0.5;
+
     /// Tolerates this share of failures.
     pub(super) fn of(tolerated: f64) -> Self {
-        let share = |of_the_rest: f64| tolerated + (1.0 - tolerated) * of_the_rest;
         Self {
             surprise: Surprise::at(tolerated),
-            outages: Outages::new([share(0.333), share(0.733), share(0.95)], 0.5),
+            outages: Outages::new(Self::outages(tolerated), Self::HANDICAP),
         }
+    }
+
+    /// The failure rates that are an outage where the share `tolerated` is no outage.
+    pub(super) fn outages(tolerated: f64) -> [f64; 3] {
+        let share = |of_the_rest: f64| tolerated + (1.0 - tolerated) * of_the_rest;
+        [share(0.333), share(0.733), share(0.95)]
     }
 }
 

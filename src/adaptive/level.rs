@@ -66,7 +66,7 @@ impl Evidence {
         let (usual, dispersion) = (self.usual(), self.dispersion.get());
         let own = Weighed {
             nats: usual.evidence(counted),
-            needed: self.needed + Nats::new(self.baseline.pace().ln()),
+            needed: self.needed.usual(self.baseline.pace()),
         };
         let mut own = own.times(dispersion, || usual.most());
         if own.needed <= Nats::ZERO {

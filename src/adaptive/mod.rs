@@ -34,8 +34,11 @@ mod excursion_age;
 mod in_force;
 mod level;
 mod nats;
+mod needed_nats;
 #[cfg(feature = "serde")]
 mod persist;
+#[cfg(feature = "fleet")]
+mod rule;
 mod stalls;
 mod weighed;
 
@@ -49,15 +52,16 @@ use self::excursion::{Excursion, Expected, Tolerance};
 use self::excursion_age::ExcursionAge;
 use self::in_force::InForce;
 use self::nats::{Nats, Outages, Surprise};
+use self::needed_nats::NeededNats;
 use self::weighed::Weighed;
 use crate::state::Generation;
 use crate::sync::stamped::{Next, Stamped};
-use crate::util::number::whole;
-use crate::window::rate;
 
 pub use dispersion::Recovered;
 #[cfg(feature = "serde")]
 pub(crate) use persist::SavedEvidence;
+#[cfg(feature = "fleet")]
+pub use rule::{EvidenceRule, FailureShare};
 pub use stalls::Stalls;
 
 /// The user's settings of the adaptive policy.
@@ -128,13 +132,8 @@ pub struct Evidence {
     tolerances: Option<Box<[Tolerance; 2]>>,
     /// Which of the two is in force.
     in_force: InForce,
-    /// The evidence that a trip takes at one call per second.
-    needed: Nats,
-    /// The evidence against the tolerated share that a trip takes right after an excursion has
-    /// begun.
-    needed_at_once: Nats,
-    /// The age of an excursion up to which `needed_at_once` holds, in nanoseconds.
-    at_once: u64,
+    /// The evidence that a trip takes.
+    needed: NeededNats,
     /// The window's length, in nanoseconds.
     window: u64,
     /// The evidence of the watched calls, if calls are watched.
@@ -155,25 +154,15 @@ pub struct Watched {
 impl Evidence {
     /// Up to 15 % may be usual. Twice that is an outage.
     const OUTAGES: [f64; 3] = [0.3, 0.5, 0.8];
+    /// The handicap of all shares but the smallest, in nats.
+    const HANDICAP: f64 = 0.0;
 
-    /// The margin in nats that a restarted test has over theory, measured in `tests/it/budget.rs`.
-    ///
-    /// A test that restarts whenever there is no evidence trips falsely at most once in e^(needed +
-    /// this) calls. Theory alone gives zero.
-    const SLACK: f64 = 0.5;
-    const TOLERATED_SLACK: f64 = 1.0;
-
-    /// The part of the false-trip budget that holds for a tolerated share of failures that is new.
-    /// The longer such a share lasts, the more evidence a trip takes.
-    const AT_ONCE: f64 = 1.0 / 1440.0;
     /// The number of windows for which traffic is assumed to have been steady. With more, an idle
     /// night would be learnt as healthy calls. With fewer, too few calls would be learnt where
     /// failures are rare.
     const WINDOWS: u64 = 16;
     /// A round of so many calls shows what share the recovery accepts.
     const CONCEDING: u32 = 8;
-    /// The mean time to a false trip grows to this many times the excursion's age.
-    const PATIENCE: f64 = 30.0;
 
     /// Creates evidence that is empty and knows nothing of what is usual. `window` is the window's
     /// length in nanoseconds.
@@ -182,19 +171,15 @@ impl Evidence {
         let tolerances = config
             .more()
             .map(|more| Box::new([config.tolerate, more].map(Tolerance::of)));
-        let budget = config.false_trip_budget.as_secs_f64();
-        let at_once = budget * Self::AT_ONCE;
         Self {
             word: Stamped::new(Excursion::default().pack(Generation::FIRST)),
             age: ExcursionAge::default(),
             baseline: Baseline::new(),
             dispersion: Dispersion::default(),
-            outages: Outages::new(Self::OUTAGES, 0.0),
+            outages: Outages::new(Self::OUTAGES, Self::HANDICAP),
             tolerances,
             in_force: InForce::new(),
-            needed: Nats::new(budget.ln() - Self::SLACK),
-            needed_at_once: Nats::new(at_once.ln() - Self::TOLERATED_SLACK),
-            at_once: whole(at_once / Self::PATIENCE * 1e9),
+            needed: NeededNats::of(config),
             window,
             watched: None,
             is_of_all: true,
@@ -237,7 +222,7 @@ impl Evidence {
     /// Whether both have equal settings.
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
-        let shape = |it: &Self| (it.needed, it.needed_at_once, it.at_once, it.window);
+        let shape = |it: &Self| (it.needed, it.window);
         shape(self) == shape(other)
             && self.tolerated() == other.tolerated()
             && self.watched.is_some() == other.watched.is_some()
@@ -506,6 +491,21 @@ impl Evidence {
         }
     }
 
+    /// The traffic that the breaker has measured last, in calls per second. A new breaker takes it
+    /// for 1.0.
+    #[cfg(feature = "fleet")]
+    #[must_use]
+    pub fn calls_per_second(&self) -> f64 {
+        self.baseline.pace()
+    }
+
+    /// The share of calls that usually fails, in `0.001..=0.25`.
+    #[cfg(feature = "fleet")]
+    #[must_use]
+    pub fn usual_failure_rate(&self) -> f64 {
+        self.baseline.share()
+    }
+
     /// How many times as much evidence as for independent failures it takes to tell an outage: 1
     /// to 4.
     #[must_use]
@@ -561,12 +561,9 @@ impl Evidence {
         counted: Excursion,
         (began, since, now): (u64, u64, u64),
     ) -> Weighed {
-        let mut needed = self.needed_at_once + Nats::new(self.baseline.pace().ln());
         let before = self.age.before(began, since);
-        let age = now.saturating_sub(began).saturating_add(before).max(1);
-        if age > self.at_once {
-            needed = needed + Nats::new(rate(age, self.at_once.max(1)).ln());
-        }
+        let age = now.saturating_sub(began).saturating_add(before);
+        let needed = self.needed.tolerated(self.baseline.pace(), age);
         let nats = tolerance.evidence(counted);
         Weighed { nats, needed }
     }
@@ -580,11 +577,10 @@ impl Evidence {
             return None;
         }
         let counted = self.counted(generation);
-        let pace = Nats::new(self.baseline.pace().ln());
         let usual = self.usual();
         let own = Weighed {
             nats: usual.evidence(counted),
-            needed: self.needed + pace,
+            needed: self.needed.usual(self.baseline.pace()),
         };
         if counted.failed == 0 || !own.is_enough() && own.nats <= Dispersion::LOW {
             return None;
@@ -670,7 +666,7 @@ mod tests {
     fn it_trips_once_the_logarithms_add_up_to_that_of_the_budget() {
         // Ten calls have gone well. The first failure is as surprising as one in 110, each other as
         // one in seven at one call a second.
-        let needed = 86_400_f64.ln() - Evidence::SLACK;
+        let needed = 86_400_f64.ln() - NeededNats::SLACK;
         let next = 0.14_f64.recip().ln();
         let failures = 1.0 + ((needed - 110_f64.ln()) / next).ceil();
         assert!((f64::from(enough(&evidence(0.0))) - failures).abs() < 0.5);
@@ -786,7 +782,7 @@ mod tests {
     /// Fails when: `trip` notes nothing, or `verdict` leaves out earlier excursions.
     #[test]
     fn after_a_trip_patience_is_that_of_all_that_has_lasted() {
-        let at_once = evidence(0.25).at_once;
+        let at_once = evidence(0.25).needed.at_once;
         let needed = |lasted: u64, rest: u64| {
             let evidence = evidence_in(86_400 * SECOND, 0.25);
             fail(&evidence, 20, 10 * SECOND);
@@ -804,7 +800,7 @@ mod tests {
             verdict.needed
         };
         let old = needed(1_000 * at_once, 0);
-        let young = 60_f64.ln() - Evidence::TOLERATED_SLACK;
+        let young = 60_f64.ln() - NeededNats::TOLERATED_SLACK;
         assert!((old - young - 1_000_f64.ln()).abs() < 0.001, "{old}");
         // Rest takes off four times its length.
         let rested = needed(1_000 * at_once, 150 * at_once);

@@ -31,6 +31,8 @@ pub(crate) mod probe_queue;
 mod watch;
 #[cfg(feature = "registry")]
 mod eviction;
+#[cfg(feature = "fleet")]
+mod learned;
 #[cfg(feature = "registry")]
 mod open_share;
 #[cfg(feature = "async")]
@@ -54,6 +56,8 @@ pub use call::{Refusal, Ticket};
 pub use eviction::EvictionRank;
 #[cfg(feature = "async")]
 pub use health::NextCheck;
+#[cfg(feature = "fleet")]
+pub(crate) use learned::UsualTraffic;
 #[cfg(feature = "registry")]
 pub use open_share::OpenShare;
 pub(crate) use parts::WarmUp;

@@ -35,6 +35,8 @@ mod defects_of_peers;
 mod dropped;
 mod exact_times;
 mod falling_traffic;
+#[cfg(feature = "fleet")]
+mod fleet_port;
 mod generation;
 mod grpc;
 mod groups;

@@ -1,0 +1,49 @@
+//! What a breaker that decides by evidence has learned, for a fleet.
+
+use super::Core;
+use super::view::{Configuration, View, with_view};
+use crate::adaptive::EvidenceRule;
+use crate::policy::TripPolicy;
+use crate::state::State;
+
+/// What a breaker has learned of its traffic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct UsualTraffic {
+    /// The calls per second; 0.0 while the breaker is open.
+    pub(crate) calls_per_second: f64,
+    /// The share of calls that usually fails.
+    pub(crate) failure_rate: f64,
+}
+
+impl Core {
+    /// The rule of the adaptive policy, if the breaker has one.
+    #[must_use]
+    pub(crate) fn evidence_rule(&self) -> Option<EvidenceRule> {
+        with_view!(self, |view| view.evidence_rule())
+    }
+
+    /// What the adaptive policy has learned, if the breaker has one.
+    #[must_use]
+    pub(crate) fn usual_traffic(&self) -> Option<UsualTraffic> {
+        with_view!(self, |view| view.usual_traffic())
+    }
+}
+
+impl<'a, F: Configuration<'a>> View<'a, F> {
+    fn evidence_rule(self) -> Option<EvidenceRule> {
+        let mut policies = self.settings().policies.iter();
+        let config = policies.find_map(TripPolicy::adaptive_config)?;
+        Some(EvidenceRule::of(config))
+    }
+
+    fn usual_traffic(self) -> Option<UsualTraffic> {
+        let evidence = self.evidence()?;
+        let state = self.state.load().phase().state();
+        let is_open = matches!(state, State::Open | State::ForcedOpen);
+        let pace = evidence.calls_per_second();
+        Some(UsualTraffic {
+            calls_per_second: if is_open { 0.0 } else { pace },
+            failure_rate: evidence.usual_failure_rate(),
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! A fleet's port reads a breaker's rule and what the breaker has learned.
+
+use std::time::Duration;
+
+use tripcurve::time::Clock;
+use tripcurve::{CircuitBreaker, Outcome, TripPolicy};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn builder() -> tripcurve::CircuitBreakerBuilder {
+    CircuitBreaker::builder("payments")
+}
+
+#[test]
+fn a_breaker_without_an_adaptive_policy_gets_no_port() {
+    let classic = builder().trip_when(TripPolicy::classic()).build().unwrap();
+    let error = classic.fleet_port().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "fleet_port: breaker \"payments\" is not a breaker with an adaptive policy, which learns the \
+         usual failure rate; give it TripPolicy::adaptive, or keep it out of the fleet"
+    );
+}
+
+#[test]
+fn a_port_has_the_settings_in_force() {
+    let breaker = builder().build().unwrap();
+    let port = breaker.fleet_port().unwrap();
+    assert_eq!(port.name(), "payments");
+    assert_eq!(port.rule().unwrap().tolerated(), Some(0.25));
+    let none_tolerated = TripPolicy::adaptive()
+        .tolerate(0.0)
+        .false_trip_budget(10 * Duration::from_secs(86_400));
+    let before = port.rule().unwrap().needed(1.0);
+    breaker
+        .reconfigure(builder().trip_when(none_tolerated))
+        .unwrap();
+    let rule = port.rule().unwrap();
+    assert_eq!(rule.tolerated(), None);
+    assert!((rule.needed(1.0) - before - 10_f64.ln()).abs() < 0.001);
+    let classic = builder().trip_when(TripPolicy::classic());
+    breaker.reconfigure(classic).unwrap();
+    assert_eq!((port.rule(), port.calls_per_second()), (None, None));
+    assert_eq!(port.failure_rate(), None);
+}
+
+/// Fails when: the port reads other numbers than the policy decides by.
+#[test]
+fn a_port_has_the_call_rate_and_the_failure_rate_that_the_breaker_has_learned() {
+    let (clock, hand) = Clock::mock();
+    let breaker = builder().clock(clock).build().unwrap();
+    let port = breaker.fleet_port().unwrap();
+    assert_eq!(port.calls_per_second(), Some(1.0));
+    // Little was seen, so one in a hundred is believed.
+    let new = port.failure_rate().unwrap();
+    assert!((new - 0.01).abs() < 1e-9, "{new}");
+    for call in 1..=20_000 {
+        hand.advance(SECOND / 100);
+        let outcome = if call % 20 == 0 {
+            Outcome::Failure
+        } else {
+            Outcome::Success
+        };
+        breaker.try_acquire().unwrap().record(outcome);
+    }
+    let rate = port.calls_per_second().unwrap();
+    assert!((90.0..=110.0).contains(&rate), "{rate}");
+    let share = port.failure_rate().unwrap();
+    assert!((0.045..=0.065).contains(&share), "{share}");
+}
+
+/// Fails when: an open breaker announces calls that it doesn't make.
+#[test]
+fn an_open_breaker_has_no_call_rate_but_keeps_its_failure_rate() {
+    let breaker = builder().build().unwrap();
+    let port = breaker.clone().fleet_port().unwrap();
+    let learned = port.failure_rate();
+    breaker.trip(SECOND);
+    assert_eq!(port.calls_per_second(), Some(0.0));
+    assert_eq!(port.failure_rate(), learned);
+    breaker.reset();
+    assert_eq!(port.calls_per_second(), Some(1.0));
+    breaker.force_open();
+    assert_eq!(port.clone().calls_per_second(), Some(0.0));
+    assert_eq!(format!("{port:?}"), "FleetPort { name: \"payments\" }");
+}
