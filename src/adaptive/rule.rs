@@ -82,7 +82,9 @@ impl EvidenceRule {
         Self::with_total(Evidence::OUTAGES, Evidence::HANDICAP)
     }
 
-    /// The share of calls that may fail for any length of time, in `0.0..=0.9`. `None` if it is 0.0.
+    /// The share of calls that may fail for any length of time, in `0.0..=0.9`.
+    ///
+    /// `None` if it is 0.0.
     #[must_use]
     pub fn tolerated(&self) -> Option<f64> {
         self.config.more().map(|_| self.config.tolerate)

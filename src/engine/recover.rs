@@ -386,7 +386,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     }
 
     /// Learns that a trip was false, if its first recovery was short, or no round of it had too
-    /// many failures. `failures` is that of the last round.
+    /// many failures. `failures` is that of the cause.
     ///
     /// Where calls are rare, a ramp admits all calls from the start and tolerates failures. There
     /// the first round must be the only one, without a failure.

@@ -129,9 +129,9 @@ impl Listeners {
     /// The caller has found the log, and after a fence found this generation. So each later winner
     /// finds the log.
     pub fn begin_after(&self, name: &Name, generation: u64) {
-        // A log that has begun goes on where it is. The next teller may miss the caller's listener.
-        // It then tells of a transition that began before the listener was there. A later one's entry
-        // publishes the listener.
+        // A log that has begun goes on where it is. The next teller may miss the caller's listener,
+        // but only for a transition that another thread makes meanwhile. The entry of a later
+        // transition publishes the listener.
         if self.turn.replace(Self::HELD, 2 * (generation + 1)).is_ok() {
             self.go_on(name);
         }

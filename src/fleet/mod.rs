@@ -34,6 +34,11 @@ impl<C> CircuitBreaker<C> {
     /// The breaker has no [adaptive](crate::TripPolicy::adaptive) policy. A fleet adds up evidence
     /// against the usual failure rate, and only this policy learns that rate.
     ///
+    /// # Panics
+    /// Never.
+    ///
+    /// # Examples
+    ///
     /// ```
     /// use tripcurve::CircuitBreaker;
     ///

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
+use crate::sync::Hint;
 use crate::sync::field::Field;
-use crate::sync::{Hint, Ordering, ThreadCounter};
-use crate::util::random::GOLDEN_RATIO;
+use crate::util::random::{GOLDEN_RATIO, first_place};
 
 /// ```text
 ///  63                             10 9           0
@@ -161,18 +161,6 @@ impl Odds {
             let _other_thread_changed = self.threshold.exchange(odds, new);
         }
     }
-}
-
-/// Where the thread starts on the circle. Each thread starts at another point, in steps of the root
-/// of two, because some threads make one call and end.
-#[cold]
-fn first_place() -> u64 {
-    /// The fractional part of the root of two.
-    const ROOT_OF_TWO: u64 = 0x6A09_E667_F3BC_C909;
-    static THREADS: ThreadCounter = ThreadCounter::new(1);
-    // Relaxed: only the difference between the numbers matters, and no memory is read through them.
-    let thread = THREADS.fetch_add(1, Ordering::Relaxed);
-    u64::from(thread).wrapping_mul(ROOT_OF_TWO)
 }
 
 #[cfg(all(test, not(tripcurve_loom)))]

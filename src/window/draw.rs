@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::sync::{Ordering, ThreadCounter};
-use crate::util::random::{GOLDEN_RATIO, mixed};
+use crate::util::random::{GOLDEN_RATIO, first_place, mixed};
 
 thread_local! {
     /// The point on the circle that the thread draws next. A constant, so a read needs no check for
@@ -68,21 +67,6 @@ impl Draw {
 pub(super) fn is_counted(scale: u64) -> bool {
     Draw::new().is_counted(scale)
 }
-
-/// Where the thread starts on the circle. Each thread starts at another point, in even steps,
-/// because some threads make one call and end. The steps are those of the root of two. In steps of
-/// the golden ratio each thread would follow the one before it round the circle. Their errors would
-/// then add up.
-#[cold]
-fn first_place() -> u64 {
-    static THREADS: ThreadCounter = ThreadCounter::new(1);
-    // Relaxed: only the difference between the numbers matters, and no memory is read through them.
-    let thread = THREADS.fetch_add(1, Ordering::Relaxed);
-    u64::from(thread).wrapping_mul(ROOT_OF_TWO)
-}
-
-/// The fractional part of the root of two.
-const ROOT_OF_TWO: u64 = 0x6A09_E667_F3BC_C909;
 
 #[cfg(all(test, not(tripcurve_loom)))]
 mod tests {

@@ -73,8 +73,8 @@ pub struct Evidence {
 
 /// How many of the members that add most are left out.
 ///
-/// None is left out of a fleet of one, which never trips. One is left out of a fleet of two to four,
-/// and two of a larger one.
+/// None is left out of a fleet of one, which never trips. One is left out of a fleet of two to
+/// four, and two of a larger one.
 #[must_use]
 pub fn left_out(members: usize) -> usize {
     match members {

@@ -158,7 +158,8 @@ impl Model {
     /// A ramp is about to close the breaker, in whose last round so many of the calls have failed.
     ///
     /// The trip was false if its first recovery took ten seconds at most, or if no round had too
-    /// many failures. Where calls are rare, no call of the only round may have failed. Within the time of 64 calls, one probe or ramp may have failed, too.
+    /// many failures. Where calls are rare, no call of the only round may have failed. Within the
+    /// time of 64 calls, one probe or ramp may have failed, too.
     pub(super) fn learn_from_recovery(&mut self, ramp: Ramp, failures: u32, calls: u32) {
         let (Some(outage), Some(evidence)) = (self.outage, &mut self.evidence) else {
             return;
