@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::mem::discriminant;
 use std::time::Duration;
 
+use crate::effort;
 use crate::model::Part;
 #[cfg(feature = "serde")]
 use crate::model::pair::ByItself;
@@ -23,6 +24,7 @@ use tripcurve::window::Recording;
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, persist::SavedState};
 use tripcurve::{Outcome, State};
 
+/// The cases of a whole round.
 const CASES: u32 = 256;
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
 
@@ -519,7 +521,8 @@ pub(crate) fn by_ramp() -> [Cause; 4] {
     ]
 }
 
-/// How often another `CASES` cases are generated because something was not covered yet.
+/// How many rounds of cases are generated at most, where those of the first didn't cover everything.
+/// A round is a whole one here, whatever the effort.
 ///
 /// Without `PROPTEST_RNG_SEED`, each run has other cases. The cases of one round may miss a rare
 /// cause by chance.
@@ -602,32 +605,47 @@ pub(crate) fn compare_stories(
     stories: impl Strategy<Value = Vec<Operation>>,
     wanted: Coverage,
 ) {
-    let cases = (with_others(configs), stories);
     let wanted = RefCell::new(wanted);
+    run_until(
+        CASES,
+        &(with_others(configs), stories),
+        |story| wanted.borrow_mut().reach(story),
+        || wanted.borrow().missing(),
+    );
+}
+
+/// Compares breaker and model on rounds of `cases` generated cases, until none is `missing`.
+fn run_until(
+    cases: u32,
+    generated: &impl Strategy<Value = (Vec<Config>, Vec<Operation>)>,
+    reach: impl Fn(&Story),
+    missing: impl Fn() -> Option<String>,
+) {
+    let most = ROUNDS * cases;
     let mut runner = TestRunner::new(ProptestConfig {
-        cases: CASES,
+        cases: effort::share_of(cases),
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         source_file: Some(file!()),
         ..ProptestConfig::default()
     });
-    for _ in 0..ROUNDS {
+    for _ in 0..most / runner.config().cases {
         runner
-            .run(&cases, |(configs, operations)| {
+            .run(generated, |(configs, operations)| {
                 let story = drive_restarting(&configs, &operations, restart)
                     .map_err(|difference| TestCaseError::fail(difference.to_string()))?;
-                wanted.borrow_mut().reach(&story);
+                reach(&story);
                 Ok(())
             })
             .unwrap_or_else(|error| panic!("{error}"));
-        if wanted.borrow().missing().is_none() {
+        if missing().is_none() {
             return;
         }
         // A runner that has run its cases runs no more.
         let rng = runner.new_rng();
         runner = TestRunner::new_with_rng(runner.config().clone(), rng);
     }
-    if let Some(missing) = wanted.into_inner().missing() {
-        panic!("none of {} cases came to {missing}", ROUNDS * CASES);
+    if let Some(missing) = missing() {
+        panic!("none of {most} cases came to {missing}");
     }
 }
 
@@ -757,26 +775,13 @@ fn a_breaker_with_bursts_and_pauses_equals_the_model() {
     };
     let policies = prop_oneof![7 => policies(), 1 => policies_by_evidence()];
     let configs = with_others(configs(time_windows(), policies).prop_map(is_dense));
-    let mut runner = TestRunner::new(ProptestConfig {
-        cases: CASES / 16,
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        source_file: Some(file!()),
-        ..ProptestConfig::default()
-    });
-    let carried = std::cell::Cell::new(0);
-    runner
-        .run(
-            &(configs, vec(with_restarts(bursts()), 1..40)),
-            |(configs, operations)| {
-                let story = drive_restarting(&configs, &operations, restart)
-                    .map_err(|difference| TestCaseError::fail(difference.to_string()))?;
-                carried.set(carried.get() + story.carried);
-                Ok(())
-            },
-        )
-        .unwrap_or_else(|error| panic!("{error}"));
-    let is_reached = carried.get() > 0 || !has_own_counts(SHARDS);
-    assert!(is_reached, "no case carried a success over a pause");
+    let is_carried = std::cell::Cell::new(!has_own_counts(SHARDS));
+    run_until(
+        CASES / 16,
+        &(configs, vec(with_restarts(bursts()), 1..40)),
+        |story| is_carried.set(is_carried.get() || story.carried > 0),
+        || (!is_carried.get()).then(|| "a success that was carried over a pause".to_owned()),
+    );
 }
 
 #[test]

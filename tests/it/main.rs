@@ -6,6 +6,7 @@
 //! The crate `allocation-counter` is the allocator here. It counts per thread, so parallel tests
 //! don't disturb a test that measures.
 
+mod effort;
 mod model;
 mod race;
 mod service;

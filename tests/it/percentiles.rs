@@ -381,7 +381,11 @@ impl Recorder {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: crate::effort::share_of(256),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn what_a_histogram_says_is_at_most_a_32nd_off_what_a_list_of_the_windows_calls_says(

@@ -580,7 +580,7 @@ impl Pair {
 
 proptest! {
     // A step looks at all breakers.
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(crate::effort::share_of(100)))]
 
     #[test]
     fn a_registry_holds_what_the_model_holds(

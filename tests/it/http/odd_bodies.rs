@@ -60,7 +60,7 @@ fn operation() -> impl Strategy<Value = BodyOperation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(crate::effort::share_of(400)))]
 
     #[test]
     fn no_permit_of_a_body_is_lost_and_each_call_has_one_outcome(

@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::effort;
+
 pub(crate) const THREADS: u32 = 4;
 
 /// Starts threads at the same time.
@@ -41,9 +43,10 @@ impl StartingLine {
     }
 }
 
-/// Runs `work` on several threads at once, `rounds` times. This thread is the first of them. After
-/// each round, when all threads are done, runs `check` on this thread. A panic in either ends the
-/// race, and leaves no thread waiting. Only one race runs at a time, because races need the cores.
+/// Runs `work` on several threads at once, `rounds` times or the share of them that
+/// [`effort`](crate::effort) says. This thread is the first of them. After each round, when all
+/// threads are done, runs `check` on this thread. A panic in either ends the race, and leaves no
+/// thread waiting. Only one race runs at a time, because races need the cores.
 ///
 /// Thousands of rounds are few. On two busy cores, a state that is stored instead of exchanged
 /// shows in about one of a thousand rounds.
@@ -84,7 +87,7 @@ pub(crate) fn in_rounds(rounds: u32, work: impl Fn(u32) + Sync, mut check: impl 
                 }
             });
         }
-        for round in 0..rounds {
+        for round in 0..effort::share_of(rounds) {
             line.wait();
             guarded(&mut || work(0));
             line.wait();
