@@ -193,6 +193,8 @@ pub mod persist {
 #[cfg(feature = "__model")]
 #[doc(hidden)]
 pub mod __model {
+    #[cfg(feature = "fleet")]
+    pub use crate::adaptive::UnreportedWord;
     pub use crate::adaptive::{AdaptiveConfig, Evidence, Lesson, Recovered, Stalls, TripEvidence};
     #[cfg(feature = "bulkhead")]
     pub use crate::bulkhead::places::{Places, Waiter};

@@ -35,5 +35,6 @@ mod state;
 mod templates;
 mod tick;
 mod totals;
+mod unreported;
 mod watch;
 mod would_trip;

@@ -1,6 +1,8 @@
 //! The usual behaviour of a dependency: how often calls fail while nothing is wrong, and how much
 //! traffic there is.
 
+#[cfg(feature = "fleet")]
+use super::excursion::Place;
 use super::nats::{Nats, Surprise};
 #[cfg(feature = "serde")]
 use super::persist::{Ages, SavedBaseline};
@@ -395,6 +397,18 @@ impl Baseline {
         // Relaxed: the word holds a whole value, and no other memory is read on the strength of it.
         // A thread that reads an old word weighs its outcome by what was usual then.
         Logs::unpack(self.logs.load(Ordering::Relaxed))
+    }
+
+    /// How surprising a failure at `place` is, in 1/256 nat: at most 8 nats.
+    #[cfg(feature = "fleet")]
+    pub(super) fn surprise_of_failure(&self, place: Place) -> u64 {
+        let field = match place {
+            Place::AtStart => logs::START,
+            Place::AfterSuccess => logs::FAILURE,
+            Place::AfterFailure => logs::NEXT_FAILURE,
+        };
+        // Relaxed: see `logs`.
+        field.get(self.logs.load(Ordering::Relaxed))
     }
 
     /// The share of calls that usually fail.

@@ -74,6 +74,15 @@ impl Tolerance {
     }
 }
 
+/// Where a failure comes in an excursion.
+#[cfg(feature = "fleet")]
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    AtStart,
+    AfterSuccess,
+    AfterFailure,
+}
+
 impl Excursion {
     fn full(field: Field) -> u32 {
         u32::try_from(field.max()).unwrap_or(u32::MAX)
@@ -111,6 +120,18 @@ impl Excursion {
             | of(layout::PAIRS, self.pairs)
             | of(layout::TOLERATED_FAILED, self.tolerated.failed)
             | of(layout::TOLERATED_SUCCEEDED, self.tolerated.succeeded)
+    }
+
+    /// The place of a failure of `generation` that is added to `word`.
+    #[cfg(feature = "fleet")]
+    pub(super) fn place_of_next_failure(word: u64, generation: Generation) -> Place {
+        if !Self::is_of(word, generation) || layout::FAILED.get(word) == 0 {
+            Place::AtStart
+        } else if layout::RUN.get(word) == 0 {
+            Place::AfterSuccess
+        } else {
+            Place::AfterFailure
+        }
     }
 
     /// Whether the word belongs to `generation`.

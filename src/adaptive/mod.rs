@@ -40,6 +40,8 @@ mod persist;
 #[cfg(feature = "fleet")]
 mod rule;
 mod stalls;
+#[cfg(feature = "fleet")]
+mod unreported;
 mod weighed;
 
 use std::time::Duration;
@@ -63,6 +65,8 @@ pub(crate) use persist::SavedEvidence;
 #[cfg(feature = "fleet")]
 pub use rule::{EvidenceRule, FailureShare};
 pub use stalls::Stalls;
+#[cfg(feature = "fleet")]
+pub use unreported::{UnreportedFailures, UnreportedWord};
 
 /// The user's settings of the adaptive policy.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -297,13 +301,14 @@ impl Evidence {
 
     /// Weighs a call of `generation` that failed or took too long, and ended at `now`.
     ///
-    /// Returns `None` if `is_current` says that the generation is over.
+    /// Returns the word that this call was added to. `None` if `is_current` says that the
+    /// generation is over.
     pub fn failure(
         &self,
         generation: Generation,
         now: u64,
         is_current: impl Fn() -> bool,
-    ) -> Option<()> {
+    ) -> Option<u64> {
         self.drop_old(generation, now);
         self.age.note(now);
         let begin = || self.age.start(now);
@@ -327,7 +332,15 @@ impl Evidence {
         };
         // All updates are read-modify-writes of one word. So no failure is lost, and the thread
         // that weighs the last one sees the others.
-        self.word.update(next, begins_in_it).map(|_| ())
+        self.word.update(next, begins_in_it)
+    }
+
+    /// How surprising a failure of `generation` was that was added to the word `before`, in 1/256
+    /// nat.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn surprise(&self, before: u64, generation: Generation) -> u64 {
+        let place = Excursion::place_of_next_failure(before, generation);
+        self.baseline.surprise_of_failure(place)
     }
 
     /// Drops evidence of `generation` that is too old at `now`.

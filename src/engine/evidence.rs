@@ -20,7 +20,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[inline]
     pub(super) fn weigh_failure(self, call: Call<'_, impl CallContext>) -> bool {
         let evidence = self.evidence();
-        evidence.is_some_and(|evidence| self.weigh(evidence, call))
+        evidence.is_some_and(|evidence| self.weigh::<true>(evidence, call))
     }
 
     /// The watched calls and their evidence, if calls are watched and weighed.
@@ -96,7 +96,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return;
         }
         if took.is_none() || slow.is_some() {
-            self.weigh(&watched.evidence, call);
+            self.weigh::<false>(&watched.evidence, call);
             return;
         }
         watched.stalls.answer(now, in_flight.watch.limit);
@@ -118,12 +118,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let (now, limit) = (call.nanos(), in_flight.watch.limit);
         let is_late = |began| watched.stalls.awake(began, now) > limit;
         for _ in 0..in_flight.charge(call.generation, now, is_late) {
-            self.weigh(&watched.evidence, call);
+            self.weigh::<false>(&watched.evidence, call);
         }
     }
 
+    /// With `OF_ALL`, this is the evidence of all calls. Otherwise it is that of watched calls.
     #[inline(never)]
-    fn weigh(self, evidence: &Evidence, call: Call<'_, impl CallContext>) -> bool {
+    fn weigh<const OF_ALL: bool>(
+        self,
+        evidence: &Evidence,
+        call: Call<'_, impl CallContext>,
+    ) -> bool {
         let generation = call.generation;
         // The evidence tells generations apart by 11 bits, which repeat after 2,048 state changes.
         // A call may last that long, so this thread asks first. After that, only the time between
@@ -138,7 +143,28 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if evidence.wants_look(now, since) {
             self.look(evidence, call);
         }
-        evidence.failure(generation, now, is_current).is_some()
+        let before = evidence.failure(generation, now, is_current);
+        #[cfg(feature = "fleet")]
+        if let (Some(before), Some(unreported)) = (before, self.unreported())
+            && OF_ALL != self.are_all_watched::<OF_ALL>(evidence)
+        {
+            unreported.add(evidence.surprise(before, generation), now);
+        }
+        before.is_some()
+    }
+
+    /// Whether a fleet is told of the watched calls, because all calls are watched. Their evidence
+    /// then holds each failure and each overdue call once.
+    ///
+    /// Otherwise the evidence of all calls holds each failure, and a fleet is told of an overdue call
+    /// when it ends. If the traffic passes from one to the other meanwhile, it may be told twice.
+    #[cfg(feature = "fleet")]
+    #[inline]
+    fn are_all_watched<const OF_ALL: bool>(self, evidence: &Evidence) -> bool {
+        if OF_ALL && evidence.watched().is_none() {
+            return false;
+        }
+        self.watched().is_some_and(|(calls, _)| calls.weight() == 0)
     }
 
     /// Judges by evidence after an outcome was weighed, and returns whether the breaker tripped.

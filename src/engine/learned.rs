@@ -1,10 +1,11 @@
-//! What a breaker that decides by evidence has learned, for a fleet.
+//! What a breaker that decides by evidence tells its fleet: what it has learned, and its failures.
 
 use super::Core;
 use super::view::{Configuration, View, with_view};
-use crate::adaptive::EvidenceRule;
+use crate::adaptive::{EvidenceRule, UnreportedFailures, UnreportedWord};
 use crate::policy::TripPolicy;
 use crate::state::State;
+use crate::state::history::date_of;
 
 /// What a breaker has learned of its traffic.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +27,23 @@ impl Core {
     #[must_use]
     pub(crate) fn usual_traffic(&self) -> Option<UsualTraffic> {
         with_view!(self, |view| view.usual_traffic())
+    }
+
+    /// The failures that the breaker's fleet wasn't told of, if the breaker is in a fleet.
+    #[inline]
+    pub(crate) fn unreported(&self) -> Option<&UnreportedWord> {
+        self.late.get()?.unreported.get()
+    }
+
+    /// Takes the failures that the breaker's fleet wasn't told of, at `now`.
+    pub(crate) fn take_unreported(&self, now: u64) -> Option<UnreportedFailures> {
+        self.unreported()?.take(date_of(now))
+    }
+
+    /// Notes failures for a fleet from now on.
+    pub fn join_fleet(&self) -> &UnreportedWord {
+        let late = self.late.get_or_init(Box::default);
+        late.unreported.get_or_init(Box::default)
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::open_share::Membership;
 use super::totals::{LaterRing, SeenTotals};
 use super::{carried::Carried, settings::Settings};
+#[cfg(feature = "fleet")]
+use crate::adaptive::UnreportedWord;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::events::{WouldTrips, listeners::Listeners};
@@ -235,6 +237,9 @@ pub(super) struct LateParts {
     /// notified, so it is made for the first task.
     #[cfg(feature = "async")]
     pub(super) watchers: LateBox<EventQueue>,
+    /// The failures that the breaker's fleet wasn't told of, if the breaker is in a fleet.
+    #[cfg(feature = "fleet")]
+    pub(super) unreported: LateBox<UnreportedWord>,
     pub(super) overrides: PublishedOnce<Replaceable<Overrides>>,
     /// The bound on the events of rejections, if rejections make events.
     #[cfg(feature = "tracing")]

@@ -1,20 +1,23 @@
 //! What a breaker has for a fleet: many processes that judge their dependency together.
 //!
-//! A [`FleetPort`] gives the rule by which the breaker trips, and what the breaker has learned. It
-//! changes nothing in the breaker. Other packages exchange and judge what they read from it.
+//! A [`FleetPort`] gives the rule by which the breaker trips, what the breaker has learned, and the
+//! failures that the fleet hasn't been told of yet. It changes no decision of the breaker. Other
+//! packages exchange and judge what they read from it.
 
 use std::{fmt, sync::Arc};
 
-pub use crate::adaptive::{EvidenceRule, FailureShare};
+pub use crate::adaptive::{EvidenceRule, FailureShare, UnreportedFailures};
 use crate::breaker::CircuitBreaker;
 use crate::breaker::shared::SharedBreaker;
+use crate::clock::Now;
 use crate::engine::UsualTraffic;
 use crate::error::ConfigError;
 
 /// A port through which a fleet reads a breaker.
 ///
 /// Clones are ports of the same breaker. [`CircuitBreaker::fleet_port`] makes one. A port keeps the
-/// breaker's state alive, and costs the breaker's calls nothing.
+/// breaker's state alive. With the breaker's first port, a failing call costs some 40 instructions
+/// more. A successful call costs nothing.
 #[derive(Clone)]
 pub struct FleetPort {
     shared: Arc<SharedBreaker>,
@@ -52,6 +55,7 @@ impl<C> CircuitBreaker<C> {
             shared: Arc::clone(&self.shared),
         };
         if port.rule().is_some() {
+            port.shared.core.join_fleet();
             return Ok(port);
         }
         Err(ConfigError::new(
@@ -96,6 +100,43 @@ impl FleetPort {
     #[must_use]
     pub fn failure_rate(&self) -> Option<f64> {
         self.usual().map(|it| it.failure_rate)
+    }
+
+    /// Waits until a failure is unreported: a call that failed or took too long since the last
+    /// [taking](Self::take_unreported).
+    ///
+    /// Needs no runtime. Several tasks may wait, and all of them wake. Dropping the future loses
+    /// nothing. It allocates, and a breaker without failures never completes it.
+    pub async fn until_unreported(&self) {
+        while let Some(change) = self.shared.core.join_fleet().listen() {
+            change.await;
+        }
+    }
+
+    /// Takes the failures of which the fleet wasn't told before. `None` if there are none.
+    ///
+    /// Each failure is taken once, by whichever task comes first. Failures of probes and in a ramp
+    /// aren't among them, since the recovery judges those. The breaker counts failures from its
+    /// first port on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    ///
+    /// let payments = CircuitBreaker::builder("payments").build()?;
+    /// let port = payments.fleet_port()?;
+    /// payments.try_acquire()?.failure();
+    /// let report = port.take_unreported().unwrap();
+    /// assert_eq!(report.failures(), 1);
+    /// // A failure of one call in a hundred: ln 100 = 4.6 nats.
+    /// assert_eq!(report.surprise() / 256, 4);
+    /// assert_eq!(port.take_unreported(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn take_unreported(&self) -> Option<UnreportedFailures> {
+        self.shared.core.take_unreported(self.shared.nanos())
     }
 
     fn usual(&self) -> Option<UsualTraffic> {

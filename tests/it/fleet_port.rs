@@ -84,3 +84,111 @@ fn an_open_breaker_has_no_call_rate_but_keeps_its_failure_rate() {
     assert_eq!(port.clone().calls_per_second(), Some(0.0));
     assert_eq!(format!("{port:?}"), "FleetPort { name: \"payments\" }");
 }
+
+/// Fails when: a failure's surprise is that of another position, or a failure is told of twice.
+#[test]
+fn a_port_gives_each_failure_once_with_its_surprise_by_its_position() {
+    let (clock, hand) = Clock::mock();
+    let breaker = builder().clock(clock).build().unwrap();
+    let call = |outcome| {
+        hand.advance(SECOND / 10);
+        breaker.try_acquire().unwrap().record(outcome);
+    };
+    call(Outcome::Failure);
+    let port = breaker.fleet_port().unwrap();
+    assert_eq!(port.take_unreported(), None, "there was no port");
+    for _ in 0..30 {
+        call(Outcome::Success);
+    }
+    assert_eq!(port.take_unreported(), None, "calls succeeded");
+    let mut surprises = Vec::new();
+    for outcome in [
+        Outcome::Failure,
+        Outcome::Failure,
+        Outcome::Success,
+        Outcome::Failure,
+    ] {
+        call(outcome);
+        if let Some(report) = port.clone().take_unreported() {
+            assert_eq!(report.failures(), 1);
+            surprises.push(report.surprise());
+        }
+    }
+    // The first is as rare as all failures are. The second may be a retry of a request that can't
+    // succeed. The third follows a success, within an excursion.
+    let [first, second, third] = surprises[..] else {
+        panic!("{surprises:?}");
+    };
+    assert!(first >= third && third > second, "{surprises:?}");
+    call(Outcome::Failure);
+    hand.advance(SECOND);
+    call(Outcome::Failure);
+    let both = port.take_unreported().unwrap();
+    assert_eq!((both.failures(), both.spread()), (2, 11 * SECOND / 10));
+}
+
+/// Fails when: watched calls are told of by both kinds of evidence, or overdue ones by neither.
+#[test]
+fn a_call_that_is_overdue_is_told_of_once() {
+    let (clock, hand) = Clock::mock();
+    let policy = TripPolicy::adaptive().slower_than(SECOND);
+    let breaker = builder().clock(clock).trip_when(policy).build().unwrap();
+    let port = breaker.fleet_port().unwrap();
+    let failures = || port.take_unreported().map_or(0, |report| report.failures());
+    for _ in 0..20 {
+        hand.advance(SECOND / 10);
+        breaker.try_acquire().unwrap().success();
+    }
+    let hangs = breaker.try_acquire().unwrap();
+    let mut told = 0;
+    for _ in 0..30 {
+        hand.advance(SECOND / 10);
+        breaker.try_acquire().unwrap().success();
+        told += failures();
+    }
+    assert_eq!(told, 1, "while it hangs");
+    hangs.failure();
+    assert_eq!(failures(), 0, "when it has come back");
+    breaker.try_acquire().unwrap().failure();
+    assert_eq!(failures(), 1, "another call");
+}
+
+#[test]
+fn a_task_is_woken_by_the_first_failure_and_waits_again_once_it_is_taken() {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::{Context, Wake};
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    let breaker = builder().build().unwrap();
+    let port = breaker.fleet_port().unwrap();
+    let woken = Arc::new(Count::default());
+    let waker = Arc::clone(&woken).into();
+    let mut context = Context::from_waker(&waker);
+    let wakes = || woken.0.load(Ordering::SeqCst);
+    {
+        let mut waits = pin!(port.until_unreported());
+        assert!(waits.as_mut().poll(&mut context).is_pending());
+        breaker.try_acquire().unwrap().success();
+        assert_eq!(wakes(), 0);
+        breaker.try_acquire().unwrap().failure();
+        breaker.try_acquire().unwrap().failure();
+        assert_eq!(wakes(), 1);
+        assert!(waits.as_mut().poll(&mut context).is_ready());
+    }
+    assert_eq!(port.take_unreported().unwrap().failures(), 2);
+    assert!(
+        pin!(port.until_unreported())
+            .poll(&mut context)
+            .is_pending()
+    );
+}

@@ -5,6 +5,8 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+#[cfg(feature = "all")]
+use tripcurve::State;
 use tripcurve::retry::RetryBudget;
 use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
@@ -176,6 +178,35 @@ pub(crate) const WITH_ALL: &[Path] = &[
         breaker.trip(Duration::from_secs(3600));
         counted_calls(calls, || breaker.call(succeed));
     }),
+    ("fleet/closed/call", |calls| {
+        let breaker = CircuitBreaker::new("fleet");
+        let _port = breaker.fleet_port().expect("it decides by evidence");
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("fleet/without/failing/call", |calls| {
+        let breaker = measuring();
+        let mut failures = 0_u32;
+        counted_calls(calls, || {
+            failures += 1;
+            if failures.is_multiple_of(1_024) {
+                black_box(breaker.name());
+            }
+            breaker.call(fail)
+        });
+    }),
+    ("fleet/failing/call", |calls| {
+        let breaker = measuring();
+        let port = breaker.fleet_port().expect("it decides by evidence");
+        let mut failures = 0_u32;
+        counted_calls(calls, || {
+            // A full word would take no more failures.
+            failures += 1;
+            if failures.is_multiple_of(1_024) {
+                black_box(port.take_unreported());
+            }
+            breaker.call(fail)
+        });
+    }),
 ];
 #[cfg(not(feature = "all"))]
 pub(crate) const WITH_ALL: &[Path] = &[];
@@ -186,6 +217,21 @@ fn traced() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("traced")
         .trace()
         .trace_rejections(10)
+}
+
+/// A breaker that weighs failures and never trips. It has measured its traffic, and its clock stands
+/// still, so it doesn't look at the traffic again.
+#[cfg(feature = "all")]
+fn measuring() -> CircuitBreaker {
+    let (clock, hand) = Clock::mock();
+    let settings = CircuitBreaker::builder("fleet").start_in(State::MetricsOnly);
+    let breaker = build(settings.shards(8).clock(clock));
+    for _ in 0..20 {
+        hand.advance(Duration::from_secs(1));
+        breaker.call(succeed).expect("it measures");
+        breaker.call(fail).expect_err("it fails");
+    }
+    breaker
 }
 
 #[cfg(feature = "all")]
