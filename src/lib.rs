@@ -82,7 +82,7 @@
 //! |---|---|---|
 //! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
-//! | `fleet` | `CircuitBreaker::fleet_port`: the rule by which a breaker trips, what it has learned, and its latest failures, for packages that judge many processes' calls as one | `event-listener` |
+//! | `fleet` | `CircuitBreaker::fleet_port`: the rule by which a breaker trips, what it has learned, and its latest failures, for packages that judge many processes' calls as one | event-listener |
 //! | `grpc` | `CircuitBreakerLayer::grpc`, a layer for clients and servers of gRPC; with it `http` | |
 //! | `http` | `CircuitBreakerLayer::http`, a layer for clients and servers of HTTP; with it `tower` | http, http-body, bytes, httpdate |
 //! | `metrics` | `Collector`: breakers as metrics of the [metrics](https://docs.rs/metrics) facade; with it `registry` | metrics |

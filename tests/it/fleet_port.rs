@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tripcurve::fleet::UnreportedFailures;
 use tripcurve::time::Clock;
 use tripcurve::{CircuitBreaker, Outcome, TripPolicy};
 
@@ -134,7 +135,10 @@ fn a_call_that_is_overdue_is_told_of_once() {
     let policy = TripPolicy::adaptive().slower_than(SECOND);
     let breaker = builder().clock(clock).trip_when(policy).build().unwrap();
     let port = breaker.fleet_port().unwrap();
-    let failures = || port.take_unreported().map_or(0, |report| report.failures());
+    let failures = || {
+        port.take_unreported()
+            .map_or(0, UnreportedFailures::failures)
+    };
     for _ in 0..20 {
         hand.advance(SECOND / 10);
         breaker.try_acquire().unwrap().success();
@@ -171,18 +175,18 @@ fn a_task_is_woken_by_the_first_failure_and_waits_again_once_it_is_taken() {
 
     let breaker = builder().build().unwrap();
     let port = breaker.fleet_port().unwrap();
-    let woken = Arc::new(Count::default());
-    let waker = Arc::clone(&woken).into();
+    let count = Arc::new(Count::default());
+    let waker = Arc::clone(&count).into();
     let mut context = Context::from_waker(&waker);
-    let wakes = || woken.0.load(Ordering::SeqCst);
+    let woken_so_far = || count.0.load(Ordering::SeqCst);
     {
         let mut waits = pin!(port.until_unreported());
         assert!(waits.as_mut().poll(&mut context).is_pending());
         breaker.try_acquire().unwrap().success();
-        assert_eq!(wakes(), 0);
+        assert_eq!(woken_so_far(), 0);
         breaker.try_acquire().unwrap().failure();
         breaker.try_acquire().unwrap().failure();
-        assert_eq!(wakes(), 1);
+        assert_eq!(woken_so_far(), 1);
         assert!(waits.as_mut().poll(&mut context).is_ready());
     }
     assert_eq!(port.take_unreported().unwrap().failures(), 2);
