@@ -74,6 +74,7 @@ mod roster_health;
 mod runs;
 mod sampling;
 mod saved;
+mod scenarios_of_peers;
 mod slow_probes;
 mod slow_shares;
 mod stalls;

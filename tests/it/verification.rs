@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -75,6 +76,12 @@ fn tests() -> BTreeSet<String> {
         }));
     }
     found
+}
+
+/// Whether there is a test of this name, written as on the page.
+pub(crate) fn is_test(name: &str) -> bool {
+    static TESTS: LazyLock<BTreeSet<String>> = LazyLock::new(tests);
+    TESTS.contains(name)
 }
 
 fn models(loom_tests: &Path) -> BTreeSet<String> {
