@@ -35,6 +35,7 @@ mod defects_of_peers;
 mod dropped;
 mod exact_times;
 mod falling_traffic;
+mod faults;
 #[cfg(feature = "fleet")]
 mod fleet_port;
 mod generation;
