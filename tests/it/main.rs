@@ -36,6 +36,7 @@ mod defects_of_peers;
 mod dropped;
 mod exact_times;
 mod falling_traffic;
+mod faults;
 #[cfg(feature = "fleet")]
 mod fleet_port;
 mod generation;
@@ -75,6 +76,7 @@ mod roster_health;
 mod runs;
 mod sampling;
 mod saved;
+mod scenarios_of_peers;
 mod slow_probes;
 mod slow_shares;
 mod stalls;

@@ -172,6 +172,71 @@ fn latency_of_a_count_window_takes_2_bytes_a_call() {
     assert!(more.abs_diff(expected) <= 16, "{more}, not {expected}");
 }
 
+/// The table under "Memory" in BENCHMARKS.md: what stands in a row, and its bytes.
+fn published() -> Vec<(String, usize)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/BENCHMARKS.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (_, table) = page.split_once("| breaker | bytes |").unwrap();
+    let rows = table.trim_start().lines().skip(1);
+    let rows = rows.take_while(|line| line.starts_with("| "));
+    rows.filter_map(|row| {
+        let (what, bytes) = row
+            .strip_prefix("| ")?
+            .strip_suffix(" |")?
+            .split_once(" | ")?;
+        Some((what.to_owned(), bytes.replace(',', "").parse().ok()?))
+    })
+    .collect()
+}
+
+// Other features or words of another size make a breaker smaller.
+#[cfg(all(
+    target_pointer_width = "64",
+    feature = "async",
+    feature = "bulkhead",
+    feature = "fleet",
+    feature = "metrics",
+    feature = "tracing"
+))]
+#[test]
+fn each_form_of_a_breaker_takes_the_bytes_that_the_table_says() {
+    type Settings = fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder;
+    const LATENCY: Recording = Recording::Combined;
+    let forms: [Settings; 14] = [
+        |builder| builder.shards(1),
+        |builder| builder.shards(1).latency(LATENCY),
+        classic,
+        |builder| classic(builder).recovery(Recovery::adaptive()),
+        |builder| {
+            let (base, longest) = (Duration::from_secs(1), Duration::from_secs(60));
+            classic(builder).backoff(Backoff::exponential(base, 2.0, longest))
+        },
+        |builder| {
+            builder
+                .shards(1)
+                .window(Window::time(Duration::from_secs(10), 10))
+                .trip_when(TripPolicy::consecutive_failures(5))
+                .trip_when(TripPolicy::failure_count(20))
+                .trip_when(TripPolicy::failure_rate(0.5))
+        },
+        |builder| slow_rate(builder.shards(1)),
+        |builder| slow_rate(builder.shards(1).latency(LATENCY)),
+        |builder| builder.shards(8),
+        |builder| builder.shards(8).latency(LATENCY),
+        |builder| classic(builder).shards(8),
+        |builder| slow_rate(builder.shards(8).latency(LATENCY)),
+        |builder| builder.window(Window::count(20_000)),
+        |builder| builder.window(Window::count(20_000)).latency(LATENCY),
+    ];
+    let published = published();
+    assert!(published.len() >= forms.len(), "{published:?}");
+    let measured = published.iter().zip(forms).map(|((what, _), form)| {
+        let bytes = measure(what, form);
+        (what.clone(), bytes)
+    });
+    assert_eq!(measured.collect::<Vec<_>>(), published[..forms.len()]);
+}
+
 /// The bytes that a registry needs for each of `keys` breakers, in addition to the breaker's own.
 #[cfg(feature = "registry")]
 fn beside_each(what: &str, keys: u32, capacity: Option<usize>) -> f64 {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -77,6 +78,12 @@ fn tests() -> BTreeSet<String> {
     found
 }
 
+/// Whether there is a test of this name, written as on the page.
+pub(crate) fn is_test(name: &str) -> bool {
+    static TESTS: LazyLock<BTreeSet<String>> = LazyLock::new(tests);
+    TESTS.contains(name)
+}
+
 fn models(loom_tests: &Path) -> BTreeSet<String> {
     named(&files(&loom_tests.join("tests"), "rs"), stem)
 }
@@ -99,6 +106,20 @@ fn rows(page: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
     })
 }
 
+/// Whether a name on the page is a test, all tests of a file, or a fuzz target.
+fn exists(name: &str, tests: &BTreeSet<String>) -> bool {
+    if let Some(target) = name.strip_prefix("fuzz/") {
+        let targets = root().join("fuzz/fuzz_targets");
+        !targets.is_dir() || targets.join(target).with_extension("rs").is_file()
+    } else if name.starts_with("crates/") && !root().join("crates").is_dir() {
+        true
+    } else if let Some(file) = name.strip_suffix('*') {
+        tests.iter().any(|test| test.starts_with(file))
+    } else {
+        tests.contains(name)
+    }
+}
+
 #[test]
 fn each_test_that_the_page_names_exists() {
     let (page, tests) = (page(), tests());
@@ -106,17 +127,10 @@ fn each_test_that_the_page_names_exists() {
     let mut count = 0;
     for name in named.filter_map(|line| line.strip_suffix('`')) {
         count += 1;
-        let exists = if let Some(target) = name.strip_prefix("fuzz/") {
-            let targets = root().join("fuzz/fuzz_targets");
-            !targets.is_dir() || targets.join(target).with_extension("rs").is_file()
-        } else if name.starts_with("crates/") && !root().join("crates").is_dir() {
-            true
-        } else if let Some(file) = name.strip_suffix('*') {
-            tests.iter().any(|test| test.starts_with(file))
-        } else {
-            tests.contains(name)
-        };
-        assert!(exists, "docs/verification.md: `{name}` is no test");
+        assert!(
+            exists(name, &tests),
+            "docs/verification.md: `{name}` is no test"
+        );
     }
     assert!(count > 50, "only {count} tests were found on the page");
 }
@@ -195,5 +209,36 @@ fn the_page_names_each_weakening_beside_a_model_that_it_names() {
     assert!(
         missing.is_empty(),
         "not in docs/verification.md: {missing:#?}"
+    );
+}
+
+#[test]
+fn each_fault_has_tests_that_exist_and_each_test_of_faults_has_its_row() {
+    let (page, tests) = (page(), tests());
+    let (_, section) = page.split_once("\n## Faults\n").unwrap();
+    let mut named = BTreeSet::new();
+    for row in section
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+    {
+        let cell = row.split(" | ").nth(2).unwrap();
+        let of_row: Vec<_> = quoted(cell).collect();
+        assert!(!of_row.is_empty(), "docs/verification.md: no test in {row}");
+        for name in of_row {
+            assert!(
+                exists(name, &tests),
+                "docs/verification.md: `{name}` is no test"
+            );
+            named.insert(name.to_owned());
+        }
+    }
+    // The child process of another test.
+    named.insert("stopped_process::what_a_stopped_process_does".to_owned());
+    let faults = self::named(&files(&root().join("tests/it/faults"), "rs"), stem);
+    let missing: Vec<_> = faults.difference(&named).collect();
+    assert!(
+        missing.is_empty(),
+        "not under Faults in docs/verification.md: {missing:#?}"
     );
 }

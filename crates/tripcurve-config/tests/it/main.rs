@@ -3,6 +3,7 @@
 mod any_config;
 
 mod config;
+mod hostile;
 mod names;
 mod readers;
 mod registries;
