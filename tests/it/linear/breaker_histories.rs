@@ -404,7 +404,7 @@ fn half_open_admits_and_judges_as_if_calls_came_one_after_another() {
     use Call::{Acquire, Drop, State};
     check(
         "half-open",
-        200,
+        20,
         vec![config()],
         &[Call::Trip, Call::Advance(OPEN_FOR)],
         &[&[
@@ -418,7 +418,7 @@ fn commands_among_calls_act_as_if_one_after_another() {
     use Call::{Acquire, Disable, ForceOpen, MetricsOnly, Reset, State, Trip};
     check(
         "commands",
-        200,
+        20,
         vec![config()],
         &[],
         &[&[
@@ -443,7 +443,7 @@ fn failures_in_a_row_trip_as_if_calls_came_one_after_another() {
     use Call::{Acquire, State};
     check(
         "failures in a row",
-        200,
+        20,
         vec![config()],
         &[],
         &[&[Acquire, Acquire, Acquire, SUCCEED, FAIL, FAIL, FAIL, State]],
@@ -466,7 +466,7 @@ fn policies_that_change_among_calls_act_as_if_one_after_another() {
     use Call::{Acquire, Reconfigure, Reset, State};
     check(
         "policies",
-        200,
+        20,
         settings(),
         &[],
         &[&[

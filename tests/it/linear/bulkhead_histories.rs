@@ -262,7 +262,7 @@ fn check(name: &'static str, histories: u32, calls: &'static [Call]) {
 fn places_are_taken_and_given_back_as_if_one_after_another() {
     check(
         "places",
-        300,
+        30,
         &[
             Call::Try,
             Call::Try,
@@ -278,7 +278,7 @@ fn waiters_get_places_as_if_calls_came_one_after_another() {
     use Call::{GiveUp, InFlight, Leave, Poll, Try, Wait};
     check(
         "waiters",
-        300,
+        30,
         &[Try, Wait, Wait, Poll, Poll, Leave, Leave, GiveUp, InFlight],
     );
 }

@@ -159,7 +159,7 @@ fn first_uses_and_removals_act_as_if_one_after_another() {
     use Call::{Get, GetOrCreate, Remove};
     check(
         "registry",
-        200,
+        20,
         None,
         &[
             GetOrCreate(0),
@@ -178,7 +178,7 @@ fn a_breaker_with_a_handle_is_not_evicted_as_if_calls_came_one_after_another() {
     use Call::{Get, GetOrCreate, LetGo, Remove};
     check(
         "evictions",
-        200,
+        20,
         Some(1),
         &[
             GetOrCreate(0),
