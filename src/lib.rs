@@ -255,6 +255,8 @@ pub mod __model {
     pub use crate::sync::wait_queue::{EventQueue, InLine, Queue};
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};
+    #[cfg(tripcurve_shuttle)]
+    pub use crate::sync::{Scheduler, schedule_by};
     #[cfg(feature = "tracing")]
     pub use crate::util::event_limit::EventLimit;
     pub use crate::window::bin::Bin;

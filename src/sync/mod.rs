@@ -1,11 +1,12 @@
 //! The atomics that the whole crate uses, and the only place that chooses among them.
 //!
-//! There are four choices:
+//! There are five choices:
 //!
 //! - The standard library's atomics.
 //! - `portable-atomic`'s, if the target has no 64-bit atomics.
 //! - Loom's, when the models are checked.
 //! - Atomics that note each access, when `tests/cache_lines.rs` counts the traffic between caches.
+//! - Atomics that let a scheduler choose the next thread, when `linearizability` makes histories.
 //!
 //! No other module may name an atomic type's home; `tests/it/house_rules.rs` checks this. So the
 //! code that is explored and counted is the code that ships.
@@ -21,10 +22,11 @@
 //!
 //! - `published.rs`: a value that is published once.
 //! - `replaceable.rs`: a value that is replaced as a whole.
-//! - `watched.rs`: the atomic of the builds that loom explores or that count cache lines.
+//! - `watched.rs`: the atomic of the builds that are explored, counted or scheduled.
 //! - `explored.rs`: what loom needs in addition to its atomics.
 //! - `sites.rs`: weakens one access, for the check that a model notices.
 //! - `traced.rs`: notes each access.
+//! - `scheduled.rs`: lets a scheduler choose the next thread.
 
 pub(crate) mod field;
 mod publisher;
@@ -42,21 +44,23 @@ mod payloads;
 mod published;
 #[cfg(not(tripcurve_loom))]
 mod replaceable;
+#[cfg(tripcurve_shuttle)]
+mod scheduled;
 #[cfg(tripcurve_loom)]
 mod sites;
 #[cfg(tripcurve_traced)]
 mod traced;
-#[cfg(any(tripcurve_loom, tripcurve_traced))]
+#[cfg(any(tripcurve_loom, tripcurve_shuttle, tripcurve_traced))]
 mod watched;
 
 #[cfg(all(
-    not(any(tripcurve_loom, tripcurve_traced)),
+    not(any(tripcurve_loom, tripcurve_shuttle, tripcurve_traced)),
     target_has_atomic = "64",
     not(tripcurve_portable_atomic)
 ))]
 pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(all(
-    not(any(tripcurve_loom, tripcurve_traced)),
+    not(any(tripcurve_loom, tripcurve_shuttle, tripcurve_traced)),
     any(not(target_has_atomic = "64"), tripcurve_portable_atomic)
 ))]
 pub(crate) use portable_atomic::{AtomicU64, Ordering, fence};
@@ -67,11 +71,13 @@ pub(crate) use explored::ExploredPayloads as Payloads;
 pub(crate) use explored::{ExploredOnce as PublishedOnce, Ordering, fence};
 #[cfg(tripcurve_loom)]
 pub(crate) use explored::{ExploredReplaceable as Replaceable, ExploredSeen as Seen};
-#[cfg(any(tripcurve_loom, tripcurve_traced))]
+#[cfg(any(tripcurve_loom, tripcurve_shuttle, tripcurve_traced))]
 pub(crate) use watched::AtomicU64;
 
-#[cfg(tripcurve_traced)]
+#[cfg(any(tripcurve_shuttle, tripcurve_traced))]
 pub(crate) use core::sync::atomic::{Ordering, fence};
+#[cfg(tripcurve_shuttle)]
+pub use scheduled::{Scheduler, schedule_by};
 #[cfg(tripcurve_traced)]
 pub use traced::{Access, accesses_of};
 

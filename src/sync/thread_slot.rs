@@ -36,6 +36,10 @@ impl ThreadSlot {
     /// has.
     #[inline]
     pub(crate) fn of_this_thread_so_far() -> Self {
+        #[cfg(tripcurve_shuttle)]
+        if let Some(number) = super::scheduled::thread() {
+            return Self(number);
+        }
         Self(LANE.get())
     }
 

@@ -3,9 +3,11 @@
 use super::Ordering;
 #[cfg(tripcurve_loom)]
 use super::explored::Watcher;
+#[cfg(all(tripcurve_shuttle, not(tripcurve_loom)))]
+use super::scheduled::{Scheduled as Watcher, failure_ordering, ordering};
 #[cfg(tripcurve_loom)]
 use super::sites::{failure_ordering, ordering};
-#[cfg(not(tripcurve_loom))]
+#[cfg(not(any(tripcurve_loom, tripcurve_shuttle)))]
 use super::traced::{Tracer as Watcher, failure_ordering, ordering};
 #[cfg(not(tripcurve_loom))]
 use core::sync::atomic;

@@ -50,6 +50,7 @@ mod house_rules;
 mod http;
 mod invariants;
 mod latency;
+mod linear;
 mod listening;
 mod many_generations;
 mod memory;

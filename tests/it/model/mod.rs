@@ -11,6 +11,7 @@ mod config;
 mod credit;
 mod dispersion;
 mod in_force;
+mod late;
 mod lessons;
 mod open_times;
 mod outage;
@@ -29,6 +30,12 @@ pub(crate) use config::Part;
 use config::Verdicts;
 pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use credit::Credit;
+use late::Late;
+#[allow(
+    unused_imports,
+    reason = "only the histories of several threads need it"
+)]
+pub(crate) use late::LateVerdict;
 pub(crate) use lessons::Way;
 use open_times::OpenTimes;
 use outage::Outage;
@@ -214,6 +221,7 @@ pub(crate) struct Model {
     pub(crate) carried: u64,
     /// Whether another thread than the driving one records the outcome.
     pub(crate) is_on_another_thread: bool,
+    late: Late,
 }
 
 impl Model {
@@ -263,6 +271,7 @@ impl Model {
             credit: Credit::default(),
             carried: 0,
             is_on_another_thread: false,
+            late: Late::default(),
         }
     }
 
@@ -819,6 +828,9 @@ impl Model {
             return;
         }
         if !matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        if self.late.holds(self.generation, by_count) {
             return;
         }
         if let Some(cause) = by_count.or_else(by_evidence) {

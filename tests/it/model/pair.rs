@@ -297,12 +297,15 @@ pub(crate) fn has_own_counts(shards: u32) -> bool {
 
 /// What listeners were told.
 #[derive(Default)]
-struct Log {
-    transitions: Vec<Told>,
+pub(crate) struct Log {
+    pub(crate) transitions: Vec<Told>,
     would_trips: Vec<WouldHaveTripped>,
 }
 
-fn listened(builder: CircuitBreakerBuilder, log: &Arc<Mutex<Log>>) -> CircuitBreakerBuilder {
+pub(crate) fn listened(
+    builder: CircuitBreakerBuilder,
+    log: &Arc<Mutex<Log>>,
+) -> CircuitBreakerBuilder {
     let logs = [Arc::clone(log), Arc::clone(log)];
     let [transitions, would_trips] = logs;
     builder
@@ -769,7 +772,7 @@ impl<'a> Pair<'a> {
     }
 }
 
-fn refused(rejected: &Rejected) -> Refused {
+pub(crate) fn refused(rejected: &Rejected) -> Refused {
     assert_eq!(rejected.name(), Config::NAME);
     let (earliest, wait) = (rejected.earliest(), rejected.retry_after());
     let latest = earliest.map(|earliest| earliest.saturating_add(earliest / 4));

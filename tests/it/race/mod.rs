@@ -43,23 +43,33 @@ impl StartingLine {
     }
 }
 
-/// Runs `work` on several threads at once, `rounds` times or the share of them that
+/// Like [`in_rounds_of`], on the usual number of threads.
+pub(crate) fn in_rounds(rounds: u32, work: impl Fn(u32) + Sync, check: impl FnMut(u32)) {
+    in_rounds_of(THREADS, rounds, work, check);
+}
+
+/// Runs `work` on this many threads at once, `rounds` times or the share of them that
 /// [`effort`](crate::effort) says. This thread is the first of them. After each round, when all
 /// threads are done, runs `check` on this thread. A panic in either ends the race, and leaves no
 /// thread waiting. Only one race runs at a time, because races need the cores.
 ///
 /// Thousands of rounds are few. On two busy cores, a state that is stored instead of exchanged
 /// shows in about one of a thousand rounds.
-pub(crate) fn in_rounds(rounds: u32, work: impl Fn(u32) + Sync, mut check: impl FnMut(u32)) {
+pub(crate) fn in_rounds_of(
+    threads: u32,
+    rounds: u32,
+    work: impl Fn(u32) + Sync,
+    mut check: impl FnMut(u32),
+) {
     static RACE: Mutex<()> = Mutex::new(());
 
     let _alone = RACE.lock().unwrap_or_else(PoisonError::into_inner);
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let line = StartingLine {
-        parties: THREADS,
+        parties: threads,
         // With too few cores, a thread that spins long keeps another from the line. Other tests
         // run too, so a thread yields at some time even if there are enough cores.
-        looks: if cores < THREADS as usize { 16 } else { 256 },
+        looks: if cores < threads as usize { 16 } else { 256 },
         arrived: AtomicU32::new(0),
         turn: AtomicU32::new(0),
     };
@@ -74,7 +84,7 @@ pub(crate) fn in_rounds(rounds: u32, work: impl Fn(u32) + Sync, mut check: impl 
     };
     let has_failed = || failure.lock().unwrap().is_some();
     std::thread::scope(|scope| {
-        for thread in 1..THREADS {
+        for thread in 1..threads {
             let (line, work, is_over, guarded) = (&line, &work, &is_over, &guarded);
             scope.spawn(move || {
                 loop {
