@@ -1,6 +1,21 @@
-//! One judgement for the circuit breakers of many processes, for tripcurve.
+//! One judgement for the circuit breakers of many processes, for [tripcurve].
 //!
-//! So far there is only the [`judge`]. It does no input and output.
+//! A *member* is a process that calls a dependency. Members report failed calls to a
+//! [store](store::Store), which adds them up. The member that gets sums with enough evidence
+//! [judges](verdict::Judge) them, and opens the breakers of the whole fleet.
+//!
+//! So far there are the messages, the judge and the stores. The task that connects a breaker with a
+//! store isn't written yet.
 #![forbid(unsafe_code)]
+// docs.rs marks each item with the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod judge;
+pub mod key;
+pub mod memory;
+pub mod message;
+pub mod store;
+#[cfg(any(test, feature = "store-suite"))]
+pub mod suite;
+pub mod sums;
+pub mod verdict;
