@@ -545,14 +545,19 @@ pub async fn leases_end_with_their_turn(stage: &impl Stage) {
         turn: 1,
         next: AfterProbe::Ramp { share: 100 },
     };
-    assert!(
-        !stage
-            .store()
-            .result(&key, &late)
-            .await
-            .expect("an answer")
-            .counted
-    );
+    let counted = async |it: &ProbeResult| {
+        let resulted = stage.store().result(&key, it).await.expect("an answer");
+        resulted.counted
+    };
+    assert!(!counted(&late).await, "it holds no lease");
+    let late = ProbeResult {
+        sender: member(2),
+        ..late
+    };
+    assert!(!counted(&late).await, "another turn");
+    stage.advance(1_000).await;
+    let over = ProbeResult { turn: 2, ..late };
+    assert!(!counted(&over).await, "the turn is over");
 }
 
 /// Leases are granted until their holders make two calls within the wait, 64 at most.
@@ -739,6 +744,10 @@ pub async fn an_emptied_store_takes_over_what_members_know(stage: &impl Stage) {
         same(&view(stage, &key, member(4), 1_000).await),
         same(&ramp)
     );
+    // If nobody knows it, its epochs don't come again.
+    stage.clear().await;
+    stage.advance(10).await;
+    assert!(open(stage, &key).await.epoch > ramp.epoch);
 }
 
 /// What one fleet does changes no other.
