@@ -14,6 +14,8 @@ pub mod judge;
 pub mod key;
 pub mod memory;
 pub mod message;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod store;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;

@@ -126,7 +126,15 @@ fn wait(value: u32) -> Field {
     field("wait_ms", value, 1, 60_000)
 }
 
-pub(crate) fn sender_fields(sender: &Sender) -> Vec<Field> {
+/// The numbers of the sender, then those of the message.
+#[cfg(feature = "redis")]
+pub(crate) fn all_fields(message: &impl Message) -> Vec<Field> {
+    let mut fields = sender_fields(message.sender());
+    fields.extend(message.fields());
+    fields
+}
+
+fn sender_fields(sender: &Sender) -> Vec<Field> {
     let state = match sender.state {
         FleetState::Closed => 0,
         FleetState::Open => 1,

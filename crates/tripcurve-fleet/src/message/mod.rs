@@ -18,6 +18,8 @@ mod field;
 
 pub use answer::{FleetView, Lease, Leased, Loud, LoudCalls, LoudSums, Pulsed, Reported, Resulted};
 pub use answer::{Rounded, Stepped, Sums, Tripped, Weighed};
+#[cfg(feature = "redis")]
+pub(crate) use field::all_fields;
 pub use field::{Field, Message, Refused};
 
 /// The units of a share of calls in the whole: 65,536.
