@@ -11,7 +11,7 @@ local EXACT, SHARE, GAIN, RATE = 2 ^ 53 - 1, 65536, 524288, 10000000000
 local WAIT, ROUND = 60000, 1000000000
 local LIFETIME, CLAIM, AHEAD, TURN = 3600000, 1000, 86400000, 60000
 local MAX_EXPECTED, MAX_SUM, MAX_MEMBERS = 9000000000000, 100000000000, 100000
-local MAX_FAILURES, MAX_ENTRIES, MAX_LEASES = 100000, 4096, 64
+local MAX_FAILURES, MAX_ENTRIES, MAX_LEASES = 100000, 2048, 64
 local CLOSED, OPEN, RAMP = 0, 1, 2
 
 local function parse(text)
@@ -333,39 +333,41 @@ local function add(x, entry, at, failures, surprise, spread, per_failure, beyond
     st[x .. 'a'] = now
 end
 
--- Finds the members that add most evidence for each of four outages.
-local function loudest(x, entries, at, outages)
-    local failing = {}
-    for m, entry in pairs(entries) do
-        if entry[at] == st[x .. 'n'] and entry[at + 1] > 0 then
-            failing[#failing + 1] = m
-        end
-    end
-    table.sort(failing)
+-- Finds the members that add most evidence for each of four outages. `failing` has the members with
+-- failures: member, failures, surprise.
+local function loudest(x, failing, outages)
     local most = {}
     for i = 1, 4 do
-        most[i] = {{0}, {0}}
+        most[i] = {{0, ''}, {0, ''}}
     end
-    local young, old = {}, {}
-    if #failing > 0 then
-        young = call('HMGET', newer, unpack(failing))
-        old = call('HMGET', older, unpack(failing))
+    -- Of equal ones the lowest comes first. No member is below ''.
+    local function is_more(adds, m, it)
+        return adds > it[1] or adds == it[1] and m < it[2]
     end
-    for i, m in ipairs(failing) do
-        local entry = entries[m]
-        local loud = {entry[at + 1], x == 'u' and entry[at + 2] or 0, 0}
+    local young, old, ids = {}, {}, {}
+    for i, it in ipairs(failing) do
+        ids[i] = it[1]
+    end
+    if #ids > 0 then
+        young = call('HMGET', newer, unpack(ids))
+        old = call('HMGET', older, unpack(ids))
+    end
+    for i, it in ipairs(failing) do
+        local m, failures, surprise, calls = it[1], it[2], it[3], 0
         local text = young[i] or old[i]
         if text then
-            local announced = parse(text)
-            local lasted = now - max(st[x .. 'b'], announced[4])
-            loud[3] = min(announced[3] * lasted, MAX_EXPECTED)
+            local lowest, began = string.match(text, '^%d+ %d+ (%d+) (%d+)')
+            calls = min(lowest * (now - max(st[x .. 'b'], tonumber(began))), MAX_EXPECTED)
         end
         for j = 1, 4 do
-            local adds = evidence(loud[2], loud[1], loud[3], outages[j][1], outages[j][2])
-            if adds > most[j][1][1] then
-                most[j] = {{adds, m, loud}, most[j][1]}
-            elseif adds > most[j][2][1] then
-                most[j][2] = {adds, m, loud}
+            local adds = evidence(surprise, failures, calls, outages[j][1], outages[j][2])
+            if adds > 0 then
+                local first, second = most[j][1], most[j][2]
+                if is_more(adds, m, first) then
+                    most[j] = {{adds, m, failures, surprise, calls}, first}
+                elseif is_more(adds, m, second) then
+                    most[j][2] = {adds, m, failures, surprise, calls}
+                end
             end
         end
     end
@@ -389,7 +391,7 @@ local function loudest(x, entries, at, outages)
             if it[1] > 0 and not listed[it[2]] then
                 listed[it[2]] = true
                 count_listed = count_listed + 1
-                push(list, it[3])
+                push(list, {it[3], it[4], it[5]})
             end
         end
     end
@@ -435,21 +437,30 @@ end
 
 function OPERATIONS.weigh()
     local flat = call('HGETALL', KEYS[2])
-    local entries = {}
+    local usual_number, tolerated_number = pack({st.un}), pack({st.tn})
+    local usual, tolerated = {}, {}
     for i = 1, #flat, 2 do
-        entries[flat[i]] = parse(flat[i + 1])
+        local un, uf, us, tn, tf =
+            string.match(flat[i + 1], '^%d+ (%d+) (%d+) (%d+) (%d+) (%d+)')
+        if un == usual_number and uf ~= '0' then
+            usual[#usual + 1] = {flat[i], tonumber(uf), tonumber(us)}
+        end
+        if tn == tolerated_number and tf ~= '0' then
+            tolerated[#tolerated + 1] = {flat[i], tonumber(tf), 0}
+        end
     end
     local outages = {}
     for j = 1, 4 do
         outages[j] = {a[2 * j - 1], excess(a[2 * j])}
     end
-    local usual = loudest('u', entries, 2, outages)
-    local tolerated = {0, 0, 0, 0, 0, 0, 0}
+    usual = loudest('u', usual, outages)
     if a[10] > 0 then
         for j = 1, 4 do
             outages[j] = {a[2 * j + 7], a[2 * j + 8]}
         end
-        tolerated = loudest('t', entries, 5, outages)
+        tolerated = loudest('t', tolerated, outages)
+    else
+        tolerated = {0, 0, 0, 0, 0, 0, 0}
     end
     local answer = view()
     push(answer, usual)

@@ -30,7 +30,7 @@ pub const LIFETIME_MS: u64 = 3_600_000;
 const CLAIM_MS: u64 = 1_000;
 
 /// How many members may have failed since the entries were last dropped.
-const MAX_ENTRIES: usize = 4_096;
+const MAX_ENTRIES: usize = 2_048;
 
 /// What a store keeps of one breaker's fleet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -437,9 +437,9 @@ fn an_hour_without_messages_empties_a_fleet() {
 #[test]
 fn too_many_failing_members_begin_anew() {
     let mut sums = FleetSums::default();
-    for member in 0..5_000 {
+    for member in 0..3_000 {
         sums.report(&report(member, 1, 1, 2_048, 0), START).unwrap();
     }
-    assert_eq!(sums.entries.len(), 5_000 - super::MAX_ENTRIES);
-    assert_eq!(sums.usual.sums(START).failures, 5_000 - 4_096);
+    assert_eq!(sums.entries.len(), 3_000 - super::MAX_ENTRIES);
+    assert_eq!(sums.usual.sums(START).failures, 3_000 - 2_048);
 }
