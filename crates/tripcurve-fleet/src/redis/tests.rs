@@ -4,6 +4,7 @@
 
 mod server;
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use super::*;
 use crate::key::Meaning;
 use crate::message::{AfterProbe, AfterRound, Alternative, Claim, FleetView, Sender, Sums};
 use crate::message::{FleetState, SHARE};
+use crate::sums::stored::Stored;
 use crate::sums::{Applied, FleetSums};
 use server::Server;
 
@@ -176,7 +178,49 @@ async fn compare(
             prop_assert_eq!((&*next.key, next.view), (key.as_str(), view));
         }
     }
+    let kept = stored(store, key).await;
+    // A first message that was refused has left no key.
+    if sums != FleetSums::default() {
+        prop_assert_eq!(kept, sums.stored());
+    }
     Ok(())
+}
+
+/// Where the script keeps which table of rates is the newer.
+const NEWER: usize = 28;
+
+async fn stored(store: &RedisStore, key: &FleetKey) -> Stored {
+    let mut tables: Vec<BTreeMap<String, String>> = Vec::new();
+    for end in ["", ":m", ":a", ":b"] {
+        let table = ::redis::cmd("HGETALL")
+            .arg(format!("{}{end}", key.as_str()))
+            .to_owned();
+        tables.push(
+            table
+                .query_async(&mut store.connection.clone())
+                .await
+                .unwrap(),
+        );
+    }
+    let [state, entries, a, b] = tables.try_into().unwrap();
+    let text = |name: &str| state.get(name).cloned().unwrap_or_default();
+    let numbers = text("s");
+    let mut numbers: Vec<u64> = numbers
+        .split_whitespace()
+        .map(|it| it.parse().unwrap())
+        .collect();
+    let newer = if numbers.len() > NEWER {
+        numbers.remove(NEWER)
+    } else {
+        0
+    };
+    Stored {
+        numbers,
+        holders: text("h"),
+        worst: text("w"),
+        entries,
+        rates: if newer == 0 { [a, b] } else { [b, a] },
+    }
 }
 
 fn sender(seen: &Seen, step: Drawn) -> Sender {

@@ -282,3 +282,44 @@ impl FleetSums {
         )
     }
 }
+
+#[cfg(all(test, feature = "redis"))]
+impl Excursion {
+    /// Its numbers, in the order of the script.
+    pub(super) fn stored(&self) -> [u64; 6] {
+        let Self {
+            number,
+            failures,
+            surprise,
+            expected,
+            began,
+            added,
+        } = *self;
+        [number, failures, surprise, expected, began, added]
+    }
+}
+
+#[cfg(all(test, feature = "redis"))]
+impl Entry {
+    /// Its numbers, in the order of the script.
+    pub(super) fn stored(&self) -> [u64; 9] {
+        let Self {
+            number,
+            usual,
+            tolerated,
+            round,
+        } = self;
+        assert_eq!(tolerated.surprise, 0);
+        [
+            *number,
+            usual.excursion,
+            usual.failures,
+            usual.surprise,
+            tolerated.excursion,
+            tolerated.failures,
+            round.round,
+            round.good,
+            round.bad,
+        ]
+    }
+}

@@ -239,5 +239,7 @@ impl FleetSums {
     }
 }
 
+#[cfg(all(test, feature = "redis"))]
+pub(crate) mod stored;
 #[cfg(test)]
 mod tests;

@@ -146,3 +146,20 @@ impl Rates {
         rate == pulse.rate
     }
 }
+
+#[cfg(all(test, feature = "redis"))]
+impl Rates {
+    /// When the tables were turned, and the numbers of each, in the order of the script.
+    pub(super) fn stored(&self) -> (u64, [[u64; 3]; 2], [Vec<(u64, [u64; 4])>; 2]) {
+        let tables = [&self.newer, &self.older];
+        let members = |it: &Table| {
+            let numbers = |it: &Announced| [it.rate, it.normal, it.floor, it.since];
+            it.members
+                .iter()
+                .map(|(&member, it)| (member, numbers(it)))
+                .collect()
+        };
+        let sums = tables.map(|it| [it.sum, it.failing, it.members.len() as u64]);
+        (self.turned, sums, tables.map(members))
+    }
+}

@@ -234,3 +234,27 @@ impl FleetSums {
         self.ramp.restart(now);
     }
 }
+
+#[cfg(all(test, feature = "redis"))]
+impl Turn {
+    /// Its numbers and its holders, in the order of the script.
+    pub(super) fn stored(&self) -> ([u64; 5], &[u64]) {
+        let Self {
+            number,
+            due,
+            ends,
+            wait,
+            rate,
+            ..
+        } = *self;
+        ([number, due, ends, wait, rate], &self.holders)
+    }
+}
+
+#[cfg(all(test, feature = "redis"))]
+impl Ramp {
+    /// Its numbers and its two worst members, in the order of the script.
+    pub(super) fn stored(&self) -> ([u64; 3], [(u64, LoudCalls); 2]) {
+        ([self.number, self.good, self.bad], self.loudest)
+    }
+}
