@@ -1,15 +1,15 @@
 //! A store in Redis or Valkey.
 
+mod connection;
 mod parse;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use std::{error, fmt, sync::Arc};
 
 use futures_core::Stream;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSubStream};
-use redis::{Client, RedisError, Script};
+use redis::aio::PubSubStream;
+use redis::{RedisError, Script};
 
 use crate::key::{self, FleetKey};
 use crate::message::{AskLease, Leased, Message, ProbeResult, Pulse, Pulsed, Refused, Report};
@@ -18,13 +18,8 @@ use crate::message::{
 };
 use crate::message::{Weigh, Weighed, all_fields};
 use crate::store::{Announcement, Store, StoreError};
+use connection::Connection;
 use parse::{Numbers, Read};
-
-/// The time within which the server must accept a connection.
-const CONNECT: Duration = Duration::from_secs(1);
-
-/// The time within which the server must answer.
-const ANSWER: Duration = Duration::from_millis(250);
 
 /// All operations. The server computes each in one step.
 const SCRIPT: &str = include_str!("script.lua");
@@ -52,8 +47,7 @@ const SCRIPT: &str = include_str!("script.lua");
 /// ```
 #[derive(Clone)]
 pub struct RedisStore {
-    connection: ConnectionManager,
-    client: Client,
+    connection: Connection,
     script: Arc<Script>,
     /// Stands for the server's time in a script that was made for it.
     #[cfg(test)]
@@ -70,7 +64,8 @@ impl fmt::Debug for RedisStore {
 impl RedisStore {
     /// Makes a store at an address such as `redis://127.0.0.1:6379/`.
     ///
-    /// With the feature `tls`, `rediss://` addresses use TLS.
+    /// With the feature `tls`, `rediss://` addresses use TLS and trust the certificates of the system.
+    /// If the process has chosen no cryptography for rustls, this chooses *ring*.
     ///
     /// # Errors
     /// The address makes no sense.
@@ -78,24 +73,40 @@ impl RedisStore {
     /// # Panics
     /// There is no runtime of tokio.
     pub fn open(address: &str) -> Result<Self, StoreError> {
-        Self::with_script(address, SCRIPT)
+        let connection = Connection::single(address).map_err(unavailable)?;
+        Ok(Self::with_script(connection, SCRIPT))
     }
 
-    fn with_script(address: &str, script: &str) -> Result<Self, StoreError> {
-        let client = Client::open(address).map_err(unavailable)?;
-        // One attempt: a member waits for the next message rather than for the server.
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(ANSWER))
-            .set_number_of_retries(0);
-        let connection = ConnectionManager::new_lazy_with_config(client.clone(), config);
-        Ok(Self {
-            connection: connection.map_err(unavailable)?,
-            client,
+    /// Makes a store in a Redis Cluster, of which some servers have these addresses.
+    ///
+    /// The keys of a fleet are in one slot, so each operation goes to one server.
+    ///
+    /// # Errors
+    /// An address makes no sense, or there is none.
+    ///
+    /// # Panics
+    /// Never.
+    ///
+    /// ```
+    /// use tripcurve_fleet::redis::RedisStore;
+    ///
+    /// let store = RedisStore::cluster(&["redis://10.0.0.1:6379/", "redis://10.0.0.2:6379/"])?;
+    /// assert!(RedisStore::cluster(&[]).is_err());
+    /// # Ok::<(), tripcurve_fleet::store::StoreError>(())
+    /// ```
+    #[cfg(feature = "cluster")]
+    pub fn cluster(addresses: &[&str]) -> Result<Self, StoreError> {
+        let connection = Connection::cluster(addresses).map_err(unavailable)?;
+        Ok(Self::with_script(connection, SCRIPT))
+    }
+
+    fn with_script(connection: Connection, script: &str) -> Self {
+        Self {
+            connection,
             script: Arc::new(Script::new(script)),
             #[cfg(test)]
             time: None,
-        })
+        }
     }
 
     async fn invoke<M: Message, A: Read>(&self, key: &FleetKey, it: &M) -> Result<A, StoreError> {
@@ -129,7 +140,7 @@ impl RedisStore {
         if let Some(time) = &self.time {
             call.arg(time.load(std::sync::atomic::Ordering::Relaxed));
         }
-        call.invoke_async(&mut self.connection.clone()).await
+        self.connection.invoke(&call).await
     }
 }
 
@@ -228,13 +239,7 @@ impl Store for RedisStore {
     }
 
     async fn announcements(&self, namespace: &str) -> Result<RedisAnnouncements, StoreError> {
-        let subscribed = async {
-            let mut connection = self.client.get_async_pubsub().await?;
-            connection.subscribe(key::channel(namespace)).await?;
-            Ok::<_, RedisError>(connection.into_on_message())
-        };
-        let messages = tokio::time::timeout(CONNECT + ANSWER, subscribed).await;
-        let messages = messages.map_err(unavailable)?.map_err(unavailable)?;
+        let messages = self.connection.subscribe(&key::channel(namespace)).await?;
         Ok(RedisAnnouncements { messages })
     }
 }

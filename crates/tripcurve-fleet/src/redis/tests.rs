@@ -36,9 +36,13 @@ fn key(name: &str) -> FleetKey {
 
 /// A store whose script takes the time from its last argument.
 fn with_time(server: &Server) -> (RedisStore, Arc<AtomicU64>) {
+    over(Connection::single(&server.address).unwrap())
+}
+
+fn over(connection: Connection) -> (RedisStore, Arc<AtomicU64>) {
     assert_eq!(SCRIPT.matches(TIME).count(), 1);
     let script = SCRIPT.replace(TIME, "tonumber(ARGV[#ARGV])");
-    let mut store = RedisStore::with_script(&server.address, &script).unwrap();
+    let mut store = RedisStore::with_script(connection, &script);
     let time = Arc::new(AtomicU64::new(START));
     store.time = Some(Arc::clone(&time));
     (store, time)
@@ -79,6 +83,121 @@ fn the_redis_store_passes_the_suite() {
         })
         .await;
     });
+}
+
+#[cfg(feature = "cluster")]
+#[test]
+#[ignore = "needs redis-server"]
+fn the_store_of_a_cluster_passes_the_suite() {
+    let folder = Folder::new("cluster");
+    let server = Server::start_with(&["--cluster-enabled", "yes", "--dir", folder.path()]);
+    server.run("CLUSTER ADDSLOTSRANGE 0 16383");
+    while !server.run("CLUSTER INFO").contains("cluster_state:ok") {
+        std::thread::yield_now();
+    }
+    runtime().block_on(async {
+        let (store, time) = over(Connection::cluster(&[&server.address]).unwrap());
+        crate::suite::check(&Stage {
+            server,
+            store,
+            time,
+        })
+        .await;
+    });
+}
+
+/// The test starts itself again as the process that trusts the server's certificate.
+#[cfg(feature = "tls")]
+#[test]
+#[ignore = "needs redis-server and openssl"]
+fn a_server_is_reached_over_tls() {
+    const ADDRESS: &str = "TRIPCURVE_FLEET_TEST_ADDRESS";
+    if let Ok(address) = std::env::var(ADDRESS) {
+        let pulsed = runtime().block_on(async {
+            let store = RedisStore::open(&address).unwrap();
+            store.announcements("suite").await.unwrap();
+            store.pulse(&key("tls"), &pulse(1)).await
+        });
+        assert_eq!(pulsed.unwrap().view.members, 1);
+        return;
+    }
+    let folder = Folder::new("tls");
+    let [config, cert, secret] = ["config", "cert", "key"].map(|it| folder.file(it));
+    let text = "[req]\ndistinguished_name=n\nx509_extensions=x\nprompt=no\n[n]\nCN=test\n\
+        [x]\nbasicConstraints=critical,CA:FALSE\nsubjectAltName=IP:127.0.0.1\n";
+    std::fs::write(&config, text).unwrap();
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", &config,
+        ])
+        .args(["-keyout", &secret, "-out", &cert])
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    // The one port speaks TLS.
+    let files = [
+        "--tls-cert-file",
+        &cert,
+        "--tls-key-file",
+        &secret,
+        "--tls-ca-cert-file",
+        &cert,
+    ];
+    let server = Server::start_tls(&files);
+    let address = format!("rediss://127.0.0.1:{}/", server.port);
+    let run = |certificates: &str| {
+        let test = std::env::current_exe().unwrap();
+        std::process::Command::new(test)
+            .args([
+                "--exact",
+                "redis::tests::a_server_is_reached_over_tls",
+                "--include-ignored",
+            ])
+            .env(ADDRESS, &address)
+            .env("SSL_CERT_FILE", certificates)
+            .output()
+            .unwrap()
+    };
+    let trusting = run(&cert);
+    assert!(
+        trusting.status.success(),
+        "{}",
+        String::from_utf8_lossy(&trusting.stdout)
+    );
+    assert!(
+        !run("/dev/null").status.success(),
+        "a certificate that nobody trusts"
+    );
+}
+
+/// A folder that is deleted after the test.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let name = format!("tripcurve-fleet-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.path())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 #[test]
@@ -190,17 +309,17 @@ async fn compare(
 const NEWER: usize = 28;
 
 async fn stored(store: &RedisStore, key: &FleetKey) -> Stored {
+    let mut connection = match &store.connection {
+        Connection::Single(connection, _) => connection.clone(),
+        #[cfg(feature = "cluster")]
+        Connection::Cluster(_) => panic!("one server"),
+    };
     let mut tables: Vec<BTreeMap<String, String>> = Vec::new();
     for end in ["", ":m", ":a", ":b"] {
         let table = ::redis::cmd("HGETALL")
             .arg(format!("{}{end}", key.as_str()))
             .to_owned();
-        tables.push(
-            table
-                .query_async(&mut store.connection.clone())
-                .await
-                .unwrap(),
-        );
+        tables.push(table.query_async(&mut connection).await.unwrap());
     }
     let [state, entries, a, b] = tables.try_into().unwrap();
     let text = |name: &str| state.get(name).cloned().unwrap_or_default();
@@ -693,7 +812,8 @@ fn an_answer_that_makes_no_sense_is_garbled() {
             ("return 'text'", false),
             ("return redis.error_reply('READONLY no')", false),
         ] {
-            let store = RedisStore::with_script(&server.address, script).unwrap();
+            let connection = Connection::single(&server.address).unwrap();
+            let store = RedisStore::with_script(connection, script);
             let answer = store.pulse(&key("garbled"), &pulse(1)).await;
             match answer {
                 Err(StoreError::Garbled(_)) => assert!(garbled, "{script}"),

@@ -6,18 +6,34 @@ use std::process::{Child, Command, Stdio};
 
 pub(super) struct Server {
     process: Child,
-    port: u16,
+    pub(super) port: u16,
     pub(super) address: String,
 }
 
 impl Server {
     pub(super) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server whose one port speaks TLS. It asks clients for no certificate.
+    pub(super) fn start_tls(files: &[&str]) -> Self {
+        let options = [&["--tls-auth-clients", "no"], files].concat();
+        Self::start_at(&["--port", "0", "--tls-port"], &options)
+    }
+
+    /// Starts a server with further options.
+    pub(super) fn start_with(options: &[&str]) -> Self {
+        Self::start_at(&["--port"], options)
+    }
+
+    /// The port follows `at`.
+    fn start_at(at: &[&str], options: &[&str]) -> Self {
         // Another process may take the port before the server does.
         let mut attempts = (0..10).map(|_| {
             let free = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = free.local_addr().unwrap().port();
             drop(free);
-            let process = start(port)?;
+            let process = start(at, port, options)?;
             let address = format!("redis://127.0.0.1:{port}/");
             Some(Self {
                 process,
@@ -31,7 +47,7 @@ impl Server {
     /// Starts the server again where it was, without its data.
     pub(super) fn restart(&mut self) {
         self.kill();
-        self.process = start(self.port).expect("the port is free again");
+        self.process = start(&["--port"], self.port, &[]).expect("the port is free again");
     }
 
     pub(super) fn kill(&mut self) {
@@ -60,10 +76,12 @@ impl Server {
 }
 
 /// Returns `None` if the server has ended.
-fn start(port: u16) -> Option<Child> {
+fn start(at: &[&str], port: u16, options: &[&str]) -> Option<Child> {
     let port = port.to_string();
     let mut process = Command::new("redis-server")
-        .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
+        .args(at)
+        .args([&port, "--bind", "127.0.0.1", "--save", ""])
+        .args(options)
         .stdout(Stdio::piped())
         .spawn()
         .expect("redis-server, which `apt-get install redis-server` installs");
