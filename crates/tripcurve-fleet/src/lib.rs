@@ -6,6 +6,15 @@
 //!
 //! So far there are the messages, the judge and the stores. The task that connects a breaker with a
 //! store isn't written yet.
+//!
+//! # Features
+//!
+//! | feature | what it adds | by which crates |
+//! |---|---|---|
+//! | `redis`, on by default | `redis::RedisStore` | redis, tokio |
+//! | `cluster` | `RedisStore::cluster` | those of redis's feature `cluster-async` |
+//! | `tls` | addresses that begin with `rediss://` | rustls with *ring* |
+//! | `store-suite` | `suite`, for those who write a store | none |
 #![forbid(unsafe_code)]
 // docs.rs marks each item with the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -21,3 +30,8 @@ pub mod store;
 pub mod suite;
 pub mod sums;
 pub mod verdict;
+
+/// Compiles and runs the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -106,6 +106,27 @@ fn the_store_of_a_cluster_passes_the_suite() {
     });
 }
 
+#[test]
+#[ignore = "needs redis-server"]
+fn the_user_of_the_readme_may_do_all_that_a_store_does() {
+    let server = Server::start();
+    let mut lines = include_str!("../../README.md").lines();
+    let user = lines.find(|line| line.starts_with("ACL SETUSER")).unwrap();
+    server.run(user);
+    let address = server
+        .address
+        .replace("redis://", "redis://tripcurve:PASSWORD@");
+    runtime().block_on(async {
+        let (store, time) = over(Connection::single(&address).unwrap());
+        crate::suite::check(&Stage {
+            server,
+            store,
+            time,
+        })
+        .await;
+    });
+}
+
 /// The test starts itself again as the process that trusts the server's certificate.
 #[cfg(feature = "tls")]
 #[test]
