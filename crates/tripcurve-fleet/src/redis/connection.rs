@@ -1,13 +1,12 @@
 //! Connections to one server or to a cluster, with their time limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSubStream};
 use redis::{Client, RedisError, RedisResult, ScriptInvocation};
 #[cfg(feature = "cluster")]
 use redis::{cluster::ClusterClient, cluster_async::ClusterConnection};
-#[cfg(feature = "cluster")]
-use std::sync::Arc;
 #[cfg(feature = "cluster")]
 use tokio::sync::OnceCell;
 
@@ -24,7 +23,7 @@ const ANSWER: Duration = Duration::from_millis(250);
 /// A connection that is made when it is needed. Clones share it.
 #[derive(Clone)]
 pub(super) enum Connection {
-    Single(ConnectionManager, Client),
+    Single(ConnectionManager, Arc<Client>),
     #[cfg(feature = "cluster")]
     Cluster(Arc<Cluster>),
 }
@@ -47,12 +46,14 @@ impl Connection {
             .set_response_timeout(Some(ANSWER))
             .set_number_of_retries(0);
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
-        Ok(Self::Single(connection, client))
+        Ok(Self::Single(connection, Arc::new(client)))
     }
 
     #[cfg(feature = "cluster")]
     pub(super) fn cluster(addresses: &[&str]) -> RedisResult<Self> {
-        addresses.iter().for_each(|it| prepare(it));
+        for it in addresses {
+            prepare(it);
+        }
         // Attempts at other servers, all within the time of one answer.
         let client = ClusterClient::builder(addresses.to_vec())
             .connection_timeout(CONNECT)

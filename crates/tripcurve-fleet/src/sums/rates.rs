@@ -147,10 +147,14 @@ impl Rates {
     }
 }
 
+/// Members with their numbers, in the order of the script.
+#[cfg(all(test, feature = "redis"))]
+type Members = Vec<(u64, [u64; 4])>;
+
 #[cfg(all(test, feature = "redis"))]
 impl Rates {
     /// When the tables were turned, and the numbers of each, in the order of the script.
-    pub(super) fn stored(&self) -> (u64, [[u64; 3]; 2], [Vec<(u64, [u64; 4])>; 2]) {
+    pub(super) fn stored(&self) -> (u64, [[u64; 3]; 2], [Members; 2]) {
         let tables = [&self.newer, &self.older];
         let members = |it: &Table| {
             let numbers = |it: &Announced| [it.rate, it.normal, it.floor, it.since];

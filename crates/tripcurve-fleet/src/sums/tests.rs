@@ -212,6 +212,7 @@ fn liars_step() -> impl Strategy<Value = LiarsStep> {
 }
 
 /// What three members do: each knows the state of its last answer. The store may lose its data.
+#[expect(clippy::too_many_lines)]
 fn run(steps: Vec<(u64, u8, u64)>) -> Result<(), TestCaseError> {
     let mut sums = FleetSums::default();
     let mut now = START;

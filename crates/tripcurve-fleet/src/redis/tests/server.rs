@@ -4,25 +4,27 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
-pub(super) struct Server {
+pub(in crate::redis) struct Server {
     process: Child,
-    pub(super) port: u16,
-    pub(super) address: String,
+    port: u16,
+    pub(in crate::redis) address: String,
 }
 
 impl Server {
-    pub(super) fn start() -> Self {
-        Self::start_with(&[])
+    pub(in crate::redis) fn start() -> Self {
+        Self::start_at(&["--port"], &[])
     }
 
     /// Starts a server whose one port speaks TLS. It asks clients for no certificate.
-    pub(super) fn start_tls(files: &[&str]) -> Self {
+    #[cfg(feature = "tls")]
+    pub(in crate::redis) fn start_tls(files: &[&str]) -> Self {
         let options = [&["--tls-auth-clients", "no"], files].concat();
         Self::start_at(&["--port", "0", "--tls-port"], &options)
     }
 
     /// Starts a server with further options.
-    pub(super) fn start_with(options: &[&str]) -> Self {
+    #[cfg(feature = "cluster")]
+    pub(in crate::redis) fn start_with(options: &[&str]) -> Self {
         Self::start_at(&["--port"], options)
     }
 
@@ -45,25 +47,30 @@ impl Server {
     }
 
     /// Starts the server again where it was, without its data.
-    pub(super) fn restart(&mut self) {
+    pub(in crate::redis) fn restart(&mut self) {
         self.kill();
         self.process = start(&["--port"], self.port, &[]).expect("the port is free again");
     }
 
-    pub(super) fn kill(&mut self) {
+    #[cfg(feature = "tls")]
+    pub(in crate::redis) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(in crate::redis) fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
     /// Stops the process without ending it.
-    pub(super) fn stop(&self) {
+    pub(in crate::redis) fn stop(&self) {
         let id = self.process.id().to_string();
         let status = Command::new("kill").args(["-STOP", &id]).status().unwrap();
         assert!(status.success());
     }
 
     /// Runs a command on a connection of its own. Returns the answer as text.
-    pub(super) fn run(&self, command: &str) -> String {
+    pub(in crate::redis) fn run(&self, command: &str) -> String {
         let mut connection = redis::Client::open(&*self.address)
             .unwrap()
             .get_connection()
@@ -88,6 +95,8 @@ fn start(at: &[&str], port: u16, options: &[&str]) -> Option<Child> {
     let log = BufReader::new(process.stdout.take().unwrap());
     let mut lines = log.lines().map_while(Result::ok);
     if !lines.any(|line| line.contains("Ready to accept connections")) {
+        let _ = process.kill();
+        let _ = process.wait();
         return None;
     }
     // A full pipe would hold up the server.
