@@ -1,6 +1,37 @@
-//! One judgement for the circuit breakers of many processes, for tripcurve.
+//! One judgement for the circuit breakers of many processes, for [tripcurve].
 //!
-//! So far there is only the [`judge`]. It does no input and output.
+//! A *member* is a process that calls a dependency. Members report failed calls to a
+//! [store](store::Store), which adds them up. The member that gets sums with enough evidence
+//! [judges](verdict::Judge) them, and opens the breakers of the whole fleet.
+//!
+//! So far there are the messages, the judge and the stores. The task that connects a breaker with a
+//! store isn't written yet.
+//!
+//! # Features
+//!
+//! | feature | what it adds | by which crates |
+//! |---|---|---|
+//! | `redis`, on by default | `redis::RedisStore` | redis, tokio |
+//! | `cluster` | `RedisStore::cluster` | those of redis's feature `cluster-async` |
+//! | `tls` | addresses that begin with `rediss://` | rustls with *ring* |
+//! | `store-suite` | `suite`, for those who write a store | none |
 #![forbid(unsafe_code)]
+// docs.rs marks each item with the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod judge;
+pub mod key;
+pub mod memory;
+pub mod message;
+#[cfg(feature = "redis")]
+pub mod redis;
+pub mod store;
+#[cfg(any(test, feature = "store-suite"))]
+pub mod suite;
+pub mod sums;
+pub mod verdict;
+
+/// Compiles and runs the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,22 +1,17 @@
 use super::*;
 use proptest::prelude::*;
 
-const SHARES: [f64; 4] = [0.3, 0.5, 0.8, 1.0];
-
 fn test(needed: f64) -> Test {
-    let outages = SHARES.map(|share| Outage {
-        share,
-        handicap: 0.0,
-    });
+    let breaker = tripcurve::CircuitBreaker::builder("any").build().unwrap();
+    let rule = breaker.fleet_port().unwrap().rule().unwrap();
     Test {
-        normal: 0.01,
-        outages,
         needed,
+        ..Test::usual(&rule, 0.01, 1.0)
     }
 }
 
 /// Failures that each surprise by `each` 1/256 nats.
-fn sums(failures: u32, each: u32, expected_calls: f64) -> MemberSums {
+fn sums(failures: u64, each: u64, expected_calls: f64) -> MemberSums {
     MemberSums {
         failures,
         surprise: failures * each,
@@ -26,7 +21,7 @@ fn sums(failures: u32, each: u32, expected_calls: f64) -> MemberSums {
 
 /// A failure surprises by 2 to 8 nats, which is more than the smallest outage takes from it.
 fn members() -> impl Strategy<Value = Vec<MemberSums>> {
-    let one = (1..=20_u32, 512..=2_048_u32, 0.0..5.0_f64);
+    let one = (1..=20_u64, 512..=2_048_u64, 0.0..5.0_f64);
     prop::collection::vec(
         one.prop_map(|(failures, each, calls)| sums(failures, each, calls)),
         0..40,
@@ -35,16 +30,13 @@ fn members() -> impl Strategy<Value = Vec<MemberSums>> {
 
 fn over(failing: &[MemberSums], others: f64) -> Excursion<'_> {
     let expected_calls = others + failing.iter().map(|sums| sums.expected_calls).sum::<f64>();
-    Excursion {
-        failing,
-        expected_calls,
-    }
+    Excursion::of(failing, expected_calls)
 }
 
 proptest! {
     #[test]
     fn two_members_alone_never_trip_five_or_more(
-        reported in prop::array::uniform2((any::<u32>(), any::<u32>(), 0.0..1e3_f64)),
+        reported in prop::array::uniform2((0..1_u64 << 32, 0..1_u64 << 32, 0.0..1e3_f64)),
         members in 5..2_000_usize,
         needed in -20.0..40.0_f64,
     ) {
@@ -60,7 +52,7 @@ proptest! {
     #[test]
     fn two_liars_add_nothing_to_what_remains(
         honest in members(),
-        lies in prop::array::uniform2((any::<u32>(), any::<u32>(), 0.0..1e3_f64)),
+        lies in prop::array::uniform2((0..1_u64 << 32, 0..1_u64 << 32, 0.0..1e3_f64)),
         others in 0.0..100.0_f64,
     ) {
         let alone = weigh(1_000, &over(&honest, others), &test(18.0)).all;
@@ -77,7 +69,7 @@ proptest! {
         failing in members(),
         at in any::<prop::sample::Index>(),
         others in 0.0..100.0_f64,
-        each in 512..=2_048_u32,
+        each in 512..=2_048_u64,
     ) {
         prop_assume!(!failing.is_empty());
         let before = weigh(50, &over(&failing, others), &test(18.0));
@@ -137,10 +129,7 @@ fn a_trip_takes_both_tests() {
 fn sums_that_are_not_finite_never_trip() {
     let failing = [sums(5, 2_048, 0.0); 20];
     for calls in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        let excursion = Excursion {
-            failing: &failing,
-            expected_calls: calls,
-        };
+        let excursion = Excursion::of(&failing, calls);
         assert!(!trips(1_000, &excursion, &test(18.0), None), "{calls}");
     }
 }
