@@ -188,10 +188,12 @@ impl BucketWord {
     /// needs no clock reading. `next` is the word after that call.
     #[inline]
     fn has_credit(self, stamp: Stamp, next: Self) -> bool {
+        if next.0.is_multiple_of(Self::STEPS) {
+            return false;
+        }
         // This is the scale and the mantissa if the stamps are equal. Otherwise it is above them.
         let count = self.0 ^ stamp.0;
-        let is_dense = count.wrapping_sub(Self::LENDS_FROM) <= !Stamp::MASK - Self::LENDS_FROM;
-        is_dense && !next.0.is_multiple_of(Self::STEPS)
+        count.wrapping_sub(Self::LENDS_FROM) <= !Stamp::MASK - Self::LENDS_FROM
     }
 
     /// How many calls of the bucket that `stamp` names were counted since the clock was last read
