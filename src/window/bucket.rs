@@ -97,7 +97,8 @@ impl BucketWord {
     }
 
     /// A bucket that has counted `count` calls, exactly up to 131,071 and approximately above.
-    pub(super) fn counting(stamp: Stamp, count: u64) -> Self {
+    #[must_use]
+    pub fn counting(stamp: Stamp, count: u64) -> Self {
         let fits = |scale: &u64| count.div_ceil(1 << scale) <= layout::MANTISSA.max();
         let scale = (0..layout::SCALE.max()).find(fits);
         let scale = scale.unwrap_or(layout::SCALE.max());
@@ -162,7 +163,8 @@ impl BucketWord {
 
     /// How many calls the word holds that are in no total, where one thread writes.
     #[inline]
-    pub(super) fn counted_alone(self) -> u64 {
+    #[must_use]
+    pub fn counted_alone(self) -> u64 {
         let mantissa = layout::MANTISSA.get(self.0);
         match layout::SCALE.get(self.0) {
             0 => mantissa,
@@ -278,7 +280,7 @@ pub struct AtomicBucket(Stamped);
 
 impl AtomicBucket {
     /// Stores a word before another thread knows of the bucket.
-    pub(super) fn set(&self, word: BucketWord) {
+    pub fn set(&self, word: BucketWord) {
         self.0.store_alone(word.0);
     }
 
