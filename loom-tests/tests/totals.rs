@@ -83,6 +83,10 @@ fn a_count_that_leaves_a_threads_own_word_is_found_once_at_most() {
     });
 }
 
+fn second_turn() -> Stamp {
+    Stamp::new(FIRST, 1)
+}
+
 /// The calls of a group leave a thread's own word, which no longer counts each, while another thread
 /// reads.
 ///
@@ -91,15 +95,17 @@ fn a_count_that_leaves_a_threads_own_word_is_found_once_at_most() {
 fn calls_that_leave_a_word_for_the_total_are_found_once_at_most() {
     model(UNBOUNDED, || {
         let (word, total) = (AtomicBucket::default(), AtomicBucket::default());
-        let stamp = Stamp::new(FIRST, 1);
         // The next call ends the group.
-        word.set(BucketWord::counting(stamp, 2 * (65_536 + BucketWord::STEPS - 1)));
+        word.set(BucketWord::counting(
+            second_turn(),
+            2 * (65_536 + BucketWord::STEPS - 1),
+        ));
         let calls = word.load().counted_alone();
         let found = race(
             &Arc::new((word, total)),
             [
-                move |(word, total): &(AtomicBucket, AtomicBucket)| {
-                    u64::from(word.add_own(stamp, total.as_total(), || true))
+                |(word, total): &(AtomicBucket, AtomicBucket)| {
+                    u64::from(word.add_own(second_turn(), total.as_total(), || true))
                 },
                 |(word, total)| {
                     let before = total.as_total().get();
