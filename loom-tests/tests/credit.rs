@@ -16,7 +16,7 @@ const FIRST: Generation = Generation::FIRST;
 const WIDTH: u64 = 640;
 
 /// So many successes that the next needs no clock reading.
-const DENSE: u64 = BucketWord::LENDS_FROM + 1;
+const DENSE: u64 = BucketWord::LENDS_FROM;
 
 /// A grown ring under a moving clock. Two threads have words of their own.
 struct Lending {

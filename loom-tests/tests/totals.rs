@@ -3,8 +3,9 @@
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    AtomicState, Call, ClockReading, Core, CountRing, FixedContext, Generation, Origin, Parts,
-    Phase, Probes, Ring, Settings, Switch, Tally, ThreadSlot, TimeRing, Timing, Total,
+    AtomicBucket, AtomicState, BucketWord, Call, ClockReading, Core, CountRing, FixedContext,
+    Generation, Origin, Parts, Phase, Probes, Ring, Settings, Stamp, Switch, Tally, ThreadSlot,
+    TimeRing, Timing, Total,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -79,6 +80,40 @@ fn a_count_that_leaves_a_threads_own_word_is_found_once_at_most() {
         );
         assert!(found[1] <= 4, "{found:?}");
         assert_eq!(total(&ring, Total::Success), 4);
+    });
+}
+
+fn second_turn() -> Stamp {
+    Stamp::new(FIRST, 1)
+}
+
+/// The calls of a group leave a thread's own word, which no longer counts each, while another thread
+/// reads.
+///
+/// Fails when: `AtomicBucket::add_if_own` adds the group to the total before it leaves the word.
+#[test]
+fn calls_that_leave_a_word_for_the_total_are_found_once_at_most() {
+    model(UNBOUNDED, || {
+        let (word, total) = (AtomicBucket::default(), AtomicBucket::default());
+        // The next call ends the group.
+        word.set(BucketWord::counting(
+            second_turn(),
+            2 * (65_536 + BucketWord::STEPS - 1),
+        ));
+        let calls = word.load().counted_alone();
+        let found = race(
+            &Arc::new((word, total)),
+            [
+                |(word, total): &(AtomicBucket, AtomicBucket)| {
+                    u64::from(word.add_own(second_turn(), total.as_total(), || true))
+                },
+                |(word, total)| {
+                    let before = total.as_total().get();
+                    before + word.load().counted_alone()
+                },
+            ],
+        );
+        assert!(found[1] <= calls + 1, "{found:?}");
     });
 }
 

@@ -18,11 +18,16 @@ use crate::sync::stamped::{Next, Stamped};
 /// in the ring together are the bucket's epoch. *Generation*: the low bits of its number. Both
 /// stand where they stand in a [`RingPosition`](super::place::RingPosition).
 ///
-/// *Count* = mantissa × 2^scale. Up to 131,071 it is exact. Above that, each call gets a number from
-/// the total of its shard, and one number in 2^scale adds 2^scale. This keeps the count within a
-/// thousandth of the calls. So a word holds
-/// 2.8 × 10¹⁴ calls and never carries into its stamp. No counter of a rate is full before the
-/// other, which would skew the rate.
+/// *Count* = mantissa × 2^scale. Up to 131,071 it is exact. Above that, the count is within a
+/// thousandth of the calls. So a word holds 2.8 × 10¹⁴ calls and never carries into its stamp. No
+/// counter of a rate is full before the other, which would skew the rate.
+///
+/// In a word that several threads write, each call above 131,071 gets a number from the total of
+/// its shard. One number in 2^scale adds 1 to the mantissa.
+///
+/// In a word that one thread writes, each call adds 1 to the mantissa. After 16 calls, they enter
+/// the total of the shard, and the mantissa's lowest four bits are 0 again. Of 2^scale such groups,
+/// one carries into the bits above.
 mod layout {
     use super::Field;
 
@@ -92,7 +97,8 @@ impl BucketWord {
     }
 
     /// A bucket that has counted `count` calls, exactly up to 131,071 and approximately above.
-    pub(super) fn counting(stamp: Stamp, count: u64) -> Self {
+    #[must_use]
+    pub fn counting(stamp: Stamp, count: u64) -> Self {
         let fits = |scale: &u64| count.div_ceil(1 << scale) <= layout::MANTISSA.max();
         let scale = (0..layout::SCALE.max()).find(fits);
         let scale = scale.unwrap_or(layout::SCALE.max());
@@ -109,8 +115,10 @@ impl BucketWord {
 
     const _STEPS_FIT_INTO_THE_MANTISSA: () = {
         assert!(Self::LENDS_FROM.is_multiple_of(Self::STEPS));
-        // A word that no longer counts each call has at least half of the largest mantissa.
+        // A word that no longer counts each call has at least half of the largest mantissa. No step
+        // is cut off where the scale changes.
         assert!(Self::LENDS_FROM < layout::MANTISSA.max() / 2);
+        assert!(Self::LEAST_SCALED.is_multiple_of(Self::STEPS));
     };
 
     /// The stamp of the bucket that the count belongs to.
@@ -140,8 +148,8 @@ impl BucketWord {
         self.0 ^ stamp.0 < layout::MANTISSA.max()
     }
 
-    /// How many calls the word has counted while it counted each. The calls after them are in the
-    /// total of the word's shard.
+    /// How many calls the word has counted while it counted each, where several threads write. The
+    /// calls after them are in the total of the word's shard.
     #[inline]
     pub(super) fn counted_one_by_one(self) -> u64 {
         let mantissa = layout::MANTISSA.get(self.0);
@@ -150,6 +158,17 @@ impl BucketWord {
             // Carried calls are in the totals already.
             _ if mantissa < Self::LEAST_SCALED => 0,
             _ => layout::MANTISSA.max(),
+        }
+    }
+
+    /// How many calls the word holds that are in no total, where one thread writes.
+    #[inline]
+    #[must_use]
+    pub fn counted_alone(self) -> u64 {
+        let mantissa = layout::MANTISSA.get(self.0);
+        match layout::SCALE.get(self.0) {
+            0 => mantissa,
+            _ => layout::MANTISSA.max() + 1 + mantissa % Self::STEPS,
         }
     }
 
@@ -167,35 +186,26 @@ impl BucketWord {
         Self(stamp.0 | layout::SCALE.of(scale) | layout::MANTISSA.of(mantissa))
     }
 
-    /// Whether the word counts each call of the bucket that `stamp` names, and counts the next one
-    /// without a clock reading.
+    /// Whether the word is a dense bucket's, the one that `stamp` names, and the next call there
+    /// needs no clock reading. `next` is the word after that call.
     #[inline]
-    fn has_credit(self, stamp: Stamp) -> bool {
-        // This is the count if the stamps are equal. Otherwise it is above any count.
+    fn has_credit(self, stamp: Stamp, next: Self) -> bool {
+        if next.0.is_multiple_of(Self::STEPS) {
+            return false;
+        }
+        // This is the scale and the mantissa if the stamps are equal. Otherwise it is above them.
         let count = self.0 ^ stamp.0;
-        let is_dense =
-            count.wrapping_sub(Self::LENDS_FROM) < layout::MANTISSA.max() - Self::LENDS_FROM;
-        is_dense && !count.is_multiple_of(Self::STEPS)
-    }
-
-    /// Like [`has_credit`](Self::has_credit), for a word that no longer counts each call.
-    #[inline]
-    pub(super) fn has_scaled_credit(self, stamp: Stamp) -> bool {
-        // This is the mantissa and the scale if the stamps are equal. Otherwise it is above them.
-        let count = self.0 ^ stamp.0;
-        let is_scaled =
-            !self.is_exact() && count <= layout::SCALE.of(u64::MAX) | layout::MANTISSA.max();
-        is_scaled && !count.is_multiple_of(Self::STEPS)
+        count.wrapping_sub(Self::LENDS_FROM) <= !Stamp::MASK - Self::LENDS_FROM
     }
 
     /// How many calls of the bucket that `stamp` names were counted since the clock was last read
     /// for one, at most.
     pub(super) fn doubtful(self, stamp: Stamp) -> u64 {
         let mantissa = layout::MANTISSA.get(self.0);
-        if self.stamp() != stamp || mantissa <= Self::LENDS_FROM {
+        if self.stamp() != stamp || mantissa < Self::LENDS_FROM {
             return 0;
         }
-        ((mantissa - 1) % Self::STEPS) << layout::SCALE.get(self.0)
+        mantissa % Self::STEPS
     }
 
     /// Whether the bucket has just reached a count at which spreading pays. Spreading takes
@@ -225,7 +235,22 @@ impl BucketWord {
         Self(self.stamp().0 | halved)
     }
 
-    /// The word after one more call. `number` counts the calls that may have come to no exact word.
+    /// The word after one more call, where one thread writes, and how many calls leave it for the
+    /// total. `total` is asked only then.
+    fn plus_one_alone(self, total: impl FnOnce() -> u64) -> (Self, u64) {
+        let next = Self(self.0 + layout::MANTISSA.of(1));
+        if self.is_exact() || !next.0.is_multiple_of(Self::STEPS) {
+            return (next, 0);
+        }
+        let next = match self.plus_one(|scale| total() & ((Self::STEPS << scale) - 1) < Self::STEPS)
+        {
+            same if same == self => Self(next.0 - Self::STEPS),
+            next => next,
+        };
+        (next, self.counted_alone() + 1 - next.counted_alone())
+    }
+
+    /// The word after one more call, where several threads write. `number` counts the calls that may have come to no exact word.
     /// It is asked only if this word isn't exact.
     #[inline]
     fn after(self, number: impl FnOnce() -> u64) -> Self {
@@ -255,7 +280,7 @@ pub struct AtomicBucket(Stamped);
 
 impl AtomicBucket {
     /// Stores a word before another thread knows of the bucket.
-    pub(super) fn set(&self, word: BucketWord) {
+    pub fn set(&self, word: BucketWord) {
         self.0.store_alone(word.0);
     }
 
@@ -364,9 +389,10 @@ impl AtomicBucket {
     #[inline]
     pub(super) fn add_on_credit(&self, stamp: Stamp) -> bool {
         let seen = self.load();
-        let has_credit = seen.has_credit(stamp);
+        let next = BucketWord(seen.0 + layout::MANTISSA.of(1));
+        let has_credit = seen.has_credit(stamp, next);
         if has_credit {
-            self.store(BucketWord(seen.0 + layout::MANTISSA.of(1)));
+            self.store(next);
         }
         has_credit
     }
@@ -402,7 +428,11 @@ impl AtomicBucket {
         let seen = self.load();
         let is_own = seen.stamp() == stamp;
         if is_own {
-            self.store(seen.after(|| total.add_alone(1)));
+            let (next, leaving) = seen.plus_one_alone(|| total.get_alone());
+            self.store(next);
+            if leaving > 0 {
+                total.add_alone(leaving);
+            }
         }
         is_own
     }
@@ -421,8 +451,8 @@ impl AtomicBucket {
         let seen = self.load();
         if is_current() {
             self.store(BucketWord::first(stamp));
-            if seen.counted_one_by_one() > 0 {
-                total.add_alone(seen.counted_one_by_one());
+            if seen.counted_alone() > 0 {
+                total.add_alone(seen.counted_alone());
             }
         } else {
             total.add_alone(1);
@@ -481,6 +511,15 @@ mod tests {
         /// How many calls the word and the total hold.
         fn calls(&self) -> u64 {
             self.word.load().counted_one_by_one() + self.total.as_total().get()
+        }
+
+        fn add_alone(&self, stamp: Stamp) {
+            assert!(self.word.add_own(stamp, self.total.as_total(), || true));
+        }
+
+        /// Like [`calls`](Self::calls), where one thread writes.
+        fn calls_alone(&self) -> u64 {
+            self.word.load().counted_alone() + self.total.as_total().get()
         }
     }
 
@@ -608,7 +647,9 @@ mod tests {
         let own = stamp(3, 9);
         let full = BucketWord(own.0 | layout::SCALE.of(u64::MAX) | layout::MANTISSA.of(u64::MAX));
         assert_eq!(full.plus_one(|_| true), full);
-        assert_eq!(full.stamp(), own);
+        let (next, leaving) = full.plus_one_alone(|| 0);
+        assert_eq!((next.0, leaving), (full.0 - 15, 16));
+        assert_eq!((full.stamp(), next.stamp()), (own, own));
     }
 
     proptest! {
@@ -655,15 +696,50 @@ mod tests {
         for (turn, in_turn) in (0..).zip([1, 3, 131_070, 131_071, 131_072, 500_000, 2]) {
             for _ in 0..in_turn {
                 assert_ne!(several.add(stamp(1, turn)), Added::Late);
-                let total = alone.total.as_total();
-                assert!(alone.word.add_own(stamp(1, turn), total, || true));
+                alone.add_alone(stamp(1, turn));
             }
             calls += in_turn;
             assert_eq!(several.calls(), calls, "turn {turn}");
-            assert_eq!(alone.calls(), calls, "turn {turn}");
-            let counted = several.word.load().count() as f64 / in_turn as f64;
-            assert!((counted - 1.0).abs() < 0.001, "{counted} in turn {turn}");
+            assert_eq!(alone.calls_alone(), calls, "turn {turn}");
+            for shard in [&several, &alone] {
+                let counted = shard.word.load().count() as f64 / in_turn as f64;
+                assert!((counted - 1.0).abs() < 0.001, "{counted} in turn {turn}");
+            }
         }
+    }
+
+    /// Fails when: a group enters the total before its end, or carries at the wrong scale.
+    #[test]
+    fn each_call_of_one_thread_is_in_the_total_or_the_word_and_the_count_within_a_thousandth() {
+        for before in [0, 1, 15, 16, 1_000_003] {
+            let shard = Shard::default();
+            shard.total.as_total().add(before);
+            for calls in 1..=1_200_000_u64 {
+                shard.add_alone(stamp(1, 1));
+                assert_eq!(shard.calls_alone(), before + calls);
+                let count = shard.word.load().count();
+                let most = if calls < 131_072 { 0 } else { calls / 1_000 };
+                assert!(count.abs_diff(calls) <= most, "{count} of {calls}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_call_in_16_of_a_dense_word_has_no_credit_at_any_scale() {
+        let shard = Shard::default();
+        let own = stamp(1, 1);
+        let mut on_credit = 0;
+        for _ in 0..600_000 {
+            if shard.word.add_on_credit(own) {
+                on_credit += 1;
+            } else {
+                shard.add_alone(own);
+            }
+        }
+        assert_eq!(on_credit, (600_000 - BucketWord::LENDS_FROM) / 16 * 15);
+        assert_eq!(shard.calls_alone(), 600_000);
+        assert!(!shard.word.add_on_credit(stamp(1, 2)));
+        assert!(!shard.word.add_on_credit(stamp(2, 1)));
     }
 
     #[test]

@@ -394,15 +394,16 @@ impl Shards {
         // The totals are read before the words. So no count is found in both.
         let overwritten = self.total_words(kind).fold(0, add_total);
         let grown = self.grown.get().filter(|_| tally.is_spread());
-        let spread = grown.into_iter().flat_map(|grown| {
-            let own = grown.own.words(self.buckets, tally);
-            own.chain(grown.shared.words(self.buckets, tally))
-        });
+        let own = grown.map(|grown| grown.own.words(self.buckets, tally));
+        let own = own.into_iter().flatten();
+        let alone = own.map(|word| word.load().counted_alone());
+        let shared = grown.map(|grown| grown.shared.words(self.buckets, tally));
         let has_words = self.has_words(tally);
         let common = self.common.words(self.buckets, tally);
-        let words = spread.chain(common.filter(|_| has_words));
+        let common = common.filter(|_| has_words);
+        let words = shared.into_iter().flatten().chain(common);
         let there = words.map(|word| word.load().counted_one_by_one());
-        overwritten.wrapping_add(there.sum())
+        overwritten.wrapping_add(alone.chain(there).sum())
     }
 
     /// The total beside the words that all threads share. Without a limit for slow calls, slow

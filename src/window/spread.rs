@@ -109,37 +109,13 @@ pub(super) struct Grown {
 }
 
 impl Grown {
-    /// Counts a success in the bucket `place` without a clock reading, if the caller's own word
-    /// counts each call and has credit. Returns whether it has.
+    /// Counts a success in the bucket `place` without a clock reading, if the caller's own word has
+    /// credit. Returns whether it has.
     #[inline]
     pub(super) fn add_on_credit(&self, place: RingPosition, context: &impl CallContext) -> bool {
-        let word = self.own_success(place, context);
+        let ThreadSlot(shard) = context.known_thread_slot();
+        let tally = Tally::Success;
+        let word = self.own.word(shard, BucketKey { tally, place });
         word.is_some_and(|word| word.add_on_credit(place.stamp()))
-    }
-
-    /// Like [`add_on_credit`](Self::add_on_credit), for a word that no longer counts each call.
-    #[inline]
-    pub(super) fn add_on_scaled_credit(
-        &self,
-        place: RingPosition,
-        context: &impl CallContext,
-    ) -> bool {
-        let ThreadSlot(shard) = context.known_thread_slot();
-        let word = self.own_success(place, context);
-        let has_credit = word.is_some_and(|word| word.load().has_scaled_credit(place.stamp()));
-        let tally = Tally::Success;
-        has_credit && self.own.add_own(shard, BucketKey { tally, place })
-    }
-
-    /// The caller's own word for the successes of the bucket `place`, if it has words.
-    #[inline]
-    fn own_success(
-        &self,
-        place: RingPosition,
-        context: &impl CallContext,
-    ) -> Option<&AtomicBucket> {
-        let ThreadSlot(shard) = context.known_thread_slot();
-        let tally = Tally::Success;
-        self.own.word(shard, BucketKey { tally, place })
     }
 }

@@ -77,11 +77,16 @@ impl<'w> TotalWord<'w> {
 
     /// Like [`add`](Self::add), in a word that no other thread writes.
     pub(super) fn add_alone(self, count: u64) -> u64 {
-        // Relaxed: this thread wrote the word last. Or it got the word through the thread slot.
-        let before = self.0.load(Ordering::Relaxed);
-        // Release: as in `add`.
+        let before = self.get_alone();
+        // Release: pairs with the Acquire in `get`, as in `add`.
         self.0.store(before.wrapping_add(count), Ordering::Release);
         before
+    }
+
+    /// Like [`get`](Self::get), in a word that no other thread writes.
+    pub(super) fn get_alone(self) -> u64 {
+        // Relaxed: this thread wrote the word last. Or it got the word through the thread slot.
+        self.0.load(Ordering::Relaxed)
     }
 
     /// The total.

@@ -52,6 +52,14 @@ pub(crate) const PATHS: &[Path] = &[
         let breaker = build(CircuitBreaker::builder("closed").trip_when(TripPolicy::classic()));
         counted_calls(calls, || breaker.call(succeed));
     }),
+    ("closed/try_acquire/scaled", |calls| {
+        let breaker = scaled();
+        counted_calls(calls, || acquire(&breaker, succeed, Outcome::Success));
+    }),
+    ("closed/call/scaled", |calls| {
+        let breaker = scaled();
+        counted_calls(calls, || breaker.call(succeed));
+    }),
     ("closed/call_async", |calls| {
         let breaker = CircuitBreaker::new("closed");
         counted_calls(calls, || {
@@ -304,6 +312,16 @@ fn rules_out_of_reach() -> CircuitBreakerBuilder {
         .shards(8)
         .trip_when(TripPolicy::failure_count(u32::MAX))
         .trip_when(TripPolicy::consecutive_failures(u32::MAX))
+}
+
+/// A breaker whose bucket counts one call in four. The bucket holds all calls, because it is wide.
+fn scaled() -> CircuitBreaker {
+    let window = Window::time(Duration::from_secs(10 * 3600), 10);
+    let breaker = build(CircuitBreaker::builder("scaled").window(window));
+    for _ in 0..300_000 {
+        let _ = breaker.call(succeed);
+    }
+    breaker
 }
 
 fn count_window() -> CircuitBreakerBuilder {

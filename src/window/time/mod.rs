@@ -20,7 +20,6 @@ use super::latencies::LatencyBin;
 use super::latest::{ClockReading, Latest, TimePoint};
 use super::place::RingPosition;
 use super::shards::{BucketKey, Shards, Stretch};
-use super::spread::Grown;
 use super::{Call, Counts, Tally};
 use crate::clock::Now;
 use crate::clock::context::CallContext;
@@ -105,22 +104,17 @@ impl TimeRing {
         };
         let place = self.latest.place_of(generation);
         place.is_some_and(|place| grown.add_on_credit(place, context))
-            || self.record_success_slow(grown, generation, context, is_current)
+            || self.record_success_slow(generation, context, is_current)
     }
 
-    /// Counts a success for which a word that counts each call has no credit.
+    /// Counts a success for which the thread's own word has no credit.
     #[inline(never)]
     fn record_success_slow(
         &self,
-        grown: &Grown,
         generation: Generation,
         context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let place = self.latest.place_of(generation);
-        if place.is_some_and(|place| grown.add_on_scaled_credit(place, context)) {
-            return true;
-        }
         let call = Call::new(generation, self.read(context), context);
         self.record_at(call, Tally::Success, is_current)
     }
