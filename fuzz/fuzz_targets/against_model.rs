@@ -127,6 +127,7 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
         metrics_only: bytes.ratio(1, 8)?,
         shards: *bytes.choose(&[1, 2, 4, 64])?,
         recording: *bytes.choose(&[Recording::Off, Recording::Combined, Recording::ByOutcome])?,
+        times_each_call: true,
         slower_than: nanos(bytes, 1_000, 5_000_000_000)?,
         built_at: if bytes.arbitrary()? {
             Duration::ZERO

@@ -4,8 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    Core, CountRing, FixedContext, Parts, Probes, Reconfigured, Ring, Settings, Switch, ThreadSlot,
-    Ticket, TimeRing, Timing,
+    Core, CountRing, FixedContext, KeptTimes, Parts, Probes, Reconfigured, Ring, Settings, Switch,
+    ThreadSlot, Ticket, TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -103,7 +103,7 @@ fn of_a_failure_among_the_last_calls_and_a_stricter_policy_no_trip_is_lost() {
     model(preemptions(2).full(3), || {
         let of_calls = |failures: u32| Parts {
             settings: settings(TripPolicy::failure_count(failures), 1, 1_000_000),
-            ring: Ring::Count(Box::new(CountRing::new(4, None, Timing::NONE))),
+            ring: Ring::Count(Box::new(CountRing::new(4, None, KeptTimes::NONE))),
             optional: None,
         };
         let core = Core::new(of_calls(5), None, State::Closed, 0);
@@ -331,7 +331,7 @@ fn failures_are_not_judged_without_the_successes_beside_them() {
                     let policy = TripPolicy::failure_rate(0.9).min_calls(2);
                     let of_calls = Parts {
                         settings: settings(policy, 1, 1_000_000),
-                        ring: Ring::Count(Box::new(CountRing::new(4, None, Timing::NONE))),
+                        ring: Ring::Count(Box::new(CountRing::new(4, None, KeptTimes::NONE))),
                         optional: None,
                     };
                     core.reconfigure(of_calls, &at(5));

@@ -3,8 +3,8 @@
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    AtomicState, Call, ClockReading, Core, CountRing, FixedContext, Generation, Origin, Parts,
-    Phase, Probes, Ring, Settings, Switch, Tally, ThreadSlot, TimeRing, Timing, Total,
+    AtomicState, Call, ClockReading, Core, CountRing, FixedContext, Generation, KeptTimes, Origin,
+    Parts, Phase, Probes, Ring, Settings, Switch, Tally, ThreadSlot, TimeRing, Total,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -150,7 +150,7 @@ fn an_ignored_call_is_no_rejected_call_in_shared_words() {
 #[test]
 fn an_ignored_call_is_no_rejected_call_in_a_count_window() {
     an_ignored_call_is_no_rejected_call(|| {
-        Ring::Count(Box::new(CountRing::new(1, None, Timing::NONE)))
+        Ring::Count(Box::new(CountRing::new(1, None, KeptTimes::NONE)))
     });
 }
 
@@ -173,7 +173,7 @@ fn positions_that_a_count_window_skips_are_no_calls() {
     }
 
     model(preemptions(3), || {
-        let ring = CountRing::new(1, None, Timing::NONE);
+        let ring = CountRing::new(1, None, KeptTimes::NONE);
         let shared = Arc::new((AtomicState::new(Phase::Closed), ring));
         record(&shared, FIRST);
         let found = race(
@@ -202,7 +202,7 @@ fn positions_that_a_count_window_skips_are_no_calls() {
 #[test]
 fn a_failure_of_a_count_window_is_no_success() {
     model(UNBOUNDED, || {
-        let ring = Arc::new(CountRing::new(1, None, Timing::NONE));
+        let ring = Arc::new(CountRing::new(1, None, KeptTimes::NONE));
         let found = race(
             &ring,
             [

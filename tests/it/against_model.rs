@@ -288,6 +288,7 @@ pub(crate) fn configs(
                     metrics_only: false,
                     shards,
                     recording,
+                    times_each_call: false,
                     slower_than,
                     built_at,
                 }
@@ -753,6 +754,7 @@ fn a_breaker_with_bursts_and_pauses_equals_the_model() {
         shards: SHARDS,
         start_in: State::Closed,
         recording: Recording::Off,
+        times_each_call: true,
         ..config
     };
     let policies = prop_oneof![7 => policies(), 1 => policies_by_evidence()];
@@ -805,6 +807,7 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         metrics_only: false,
         shards: 1,
         recording: Recording::Off,
+        times_each_call: true,
         slower_than: Duration::ZERO,
         built_at: Duration::ZERO,
     };

@@ -186,6 +186,7 @@ fn deciding_by_evidence() -> impl Strategy<Value = Config> {
         half_open_limit: None,
         // A histogram bounds the calls that a window may hold here.
         recording: Recording::Off,
+        times_each_call: true,
         probe_timeout: config.probe_timeout.max(Duration::from_millis(500)),
         slower_than: config.slower_than.min(Duration::from_millis(20)),
         ..config
