@@ -298,7 +298,7 @@ impl AtomicBucket {
     }
 
     /// Counts `calls` calls like [`add`](Self::add), in one exchange if the word counts each.
-    pub(super) fn add_many(
+    pub fn add_many(
         &self,
         stamp: Stamp,
         calls: u64,

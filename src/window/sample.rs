@@ -13,6 +13,7 @@ pub struct Sample<'a> {
 impl<'a> Sample<'a> {
     /// A call that stands for 2^`weight` calls. It goes into the histograms, if the window keeps
     /// some outside of its ring.
+    #[must_use]
     #[inline]
     pub fn new(took: Took, weight: u32, latencies: Option<&'a Latencies>) -> Self {
         Self {

@@ -85,7 +85,7 @@ fn at_a_thousand_calls_a_second_each_call_is_timed() {
     let snapshot = timed.breaker.snapshot();
     let latency = snapshot.latency().unwrap();
     assert_eq!((snapshot.successes(), snapshot.slow()), (9_000, 630));
-    assert_eq!(latency.count(), 9_000);
+    assert_near(latency.count(), 9_000, 1);
     assert!(latency.max().unwrap() > SLOW * 9 / 10);
 }
 
