@@ -18,7 +18,7 @@ use proptest::sample::subsequence;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use tripcurve::events::Cause;
 use tripcurve::recovery::Jitter;
-use tripcurve::window::Recording;
+use tripcurve::window::{Recording, Timing};
 #[cfg(feature = "serde")]
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, persist::SavedState};
 use tripcurve::{Outcome, State};
@@ -288,7 +288,7 @@ pub(crate) fn configs(
                     metrics_only: false,
                     shards,
                     recording,
-                    times_each_call: false,
+                    timing: Timing::Sampled,
                     slower_than,
                     built_at,
                 }
@@ -754,7 +754,7 @@ fn a_breaker_with_bursts_and_pauses_equals_the_model() {
         shards: SHARDS,
         start_in: State::Closed,
         recording: Recording::Off,
-        times_each_call: true,
+        timing: Timing::EveryCall,
         ..config
     };
     let policies = prop_oneof![7 => policies(), 1 => policies_by_evidence()];
@@ -807,7 +807,7 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         metrics_only: false,
         shards: 1,
         recording: Recording::Off,
-        times_each_call: true,
+        timing: Timing::EveryCall,
         slower_than: Duration::ZERO,
         built_at: Duration::ZERO,
     };

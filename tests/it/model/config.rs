@@ -47,8 +47,7 @@ pub(crate) struct Config {
     pub(crate) metrics_only: bool,
     pub(crate) shards: u32,
     pub(crate) recording: Recording,
-    /// Whether the breaker times each call, however dense they are.
-    pub(crate) times_each_call: bool,
+    pub(crate) timing: Timing,
     /// The limit of the policies on slow calls, if there are any.
     pub(crate) slower_than: Duration,
     /// The clock's time when the breaker is built.
@@ -386,11 +385,7 @@ impl Config {
             .metrics_only(self.metrics_only)
             .shards(self.shards)
             .latency(self.recording)
-            .timing(if self.times_each_call {
-                Timing::EveryCall
-            } else {
-                Timing::Sampled
-            })
+            .timing(self.timing)
             .clock(clock);
         let recovery = match (&self.steps, self.clients) {
             (_, Some(clients)) => self.limited(Recovery::adaptive().clients(clients)),
