@@ -221,7 +221,7 @@ pub mod __model {
     pub use crate::events::slot::Slot;
     pub use crate::latency::baseline::PercentileBaseline;
     pub use crate::latency::in_flight::{InFlight, Watch};
-    pub use crate::latency::odds::Odds;
+    pub use crate::latency::odds::{Odds, TimedPeriod};
     pub use crate::latency::times::{Timed, Times};
     pub use crate::name::label::Label;
     pub use crate::policy::policies::Policies;
@@ -267,7 +267,8 @@ pub mod __model {
     pub use crate::window::histogram::Histograms;
     pub use crate::window::latencies::{BinCounts, Latencies};
     pub use crate::window::latest::ClockReading;
-    pub use crate::window::ring::{Call, Counts, Origin, Ring, Tally, Timing, Took};
+    pub use crate::window::ring::{Call, Counts, KeptTimes, Origin, Ring, Tally, Took};
+    pub use crate::window::sample::Sample;
     pub use crate::window::time::TimeRing;
     pub use crate::window::total::Total;
 }

@@ -45,8 +45,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    Access, Core, CountRing, FixedContext, Generation, Origin, Parts, Probes, Ring, Settings,
-    Switch, Tally, ThreadSlot, TimeRing, Timing, accesses_of,
+    Access, Core, CountRing, FixedContext, Generation, KeptTimes, Origin, Parts, Probes, Ring,
+    Settings, Switch, Tally, ThreadSlot, TimeRing, accesses_of,
 };
 use tripcurve::window::Window;
 use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy};
@@ -190,7 +190,7 @@ impl Subject {
     }
 
     fn last_100_calls() -> Self {
-        let ring = Box::new(CountRing::new(100, None, Timing::NONE));
+        let ring = Box::new(CountRing::new(100, None, KeptTimes::NONE));
         let bytes = bytes_of(&*ring);
         // One turn of the ring shows which words are allocated separately.
         let accesses = accesses_of(|| {

@@ -12,7 +12,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use model::pair::{Operation, Step, drive};
 use model::{Adaptive, BurnRate, Config, Growth, Part, Policy, Shape, Steps};
 use tripcurve::recovery::Jitter;
-use tripcurve::window::Recording;
+use tripcurve::window::{Recording, Timing};
 use tripcurve::{Outcome, State};
 
 /// Fewer calls than a histogram counts one by one.
@@ -127,6 +127,7 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
         metrics_only: bytes.ratio(1, 8)?,
         shards: *bytes.choose(&[1, 2, 4, 64])?,
         recording: *bytes.choose(&[Recording::Off, Recording::Combined, Recording::ByOutcome])?,
+        timing: Timing::EveryCall,
         slower_than: nanos(bytes, 1_000, 5_000_000_000)?,
         built_at: if bytes.arbitrary()? {
             Duration::ZERO

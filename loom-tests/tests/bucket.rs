@@ -57,6 +57,31 @@ fn writers_of_one_bucket_are_all_counted() {
     });
 }
 
+/// A thread counts a call that stands for four while another counts one.
+///
+/// Fails when: `AtomicBucket::add_many` stores the word instead of exchanging it.
+#[test]
+fn a_call_that_stands_for_several_and_another_are_all_counted() {
+    model(UNBOUNDED, || {
+        let stamp = Stamp::new(FIRST, 1);
+        let bucket = Bucket::default();
+        add(&bucket, stamp);
+        let bucket = Arc::new(bucket);
+        race(
+            &bucket,
+            [
+                |bucket: &Bucket| {
+                    let total = bucket.total.as_total();
+                    let stamp = Stamp::new(FIRST, 1);
+                    bucket.word.add_many(stamp, 4, total, || true);
+                },
+                |bucket| add(bucket, Stamp::new(FIRST, 1)),
+            ],
+        );
+        assert_eq!(bucket.load().count(), 6);
+    });
+}
+
 /// Three threads find the previous turn's bucket in the place of theirs.
 #[test]
 fn writers_that_replace_an_older_bucket_are_all_counted() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    CallContext, Core, CountRing, FixedContext, HalfOpenLimit, Listeners, Now, OptionalParts,
-    Parts, Probes, Ring, Settings, Switch, ThreadSlot, TimeRing, Timing,
+    CallContext, Core, CountRing, FixedContext, HalfOpenLimit, KeptTimes, Listeners, Now,
+    OptionalParts, Parts, Probes, Ring, Settings, Switch, ThreadSlot, TimeRing,
 };
 use tripcurve::events::Cause;
 use tripcurve::recovery::HalfOpenVerdict;
@@ -131,7 +131,7 @@ fn of_two_failures_on_both_sides_of_a_tick_no_trip_is_lost() {
 #[test]
 fn of_two_failures_among_the_last_calls_no_trip_is_lost() {
     model(preemptions(3), || {
-        let ring = Ring::Count(Box::new(CountRing::new(20, None, Timing::NONE)));
+        let ring = Ring::Count(Box::new(CountRing::new(20, None, KeptTimes::NONE)));
         let core = Arc::new(core(TripPolicy::failure_count(2), ring));
         // So the two are in different groups, and only the cursor is a common word.
         for _ in 0..15 {

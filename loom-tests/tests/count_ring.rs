@@ -4,8 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    AtomicState, Bin, BinCounts, CallContext, CountRing, Counts, FixedContext, Generation, Now,
-    Origin, Phase, Recording, Tally, ThreadSlot, Timing, Took,
+    AtomicState, Bin, BinCounts, CallContext, CountRing, Counts, FixedContext, Generation,
+    KeptTimes, Now, Origin, Phase, Recording, Tally, ThreadSlot, Took,
 };
 
 const FIRST: Generation = Generation::FIRST;
@@ -42,7 +42,7 @@ fn counts(successes: u64, failures: u64) -> Counts {
 #[test]
 fn two_writers_that_begin_a_group_are_both_counted() {
     model(UNBOUNDED, || {
-        let ring = Arc::new(CountRing::new(2, None, Timing::NONE));
+        let ring = Arc::new(CountRing::new(2, None, KeptTimes::NONE));
         race(&ring, [fail, fail]);
         assert_eq!(ring.sum(FIRST, 0), counts(0, 2));
     });
@@ -52,7 +52,7 @@ fn two_writers_that_begin_a_group_are_both_counted() {
 #[test]
 fn two_writers_on_both_sides_of_a_groups_border_are_both_counted() {
     model(UNBOUNDED, || {
-        let ring = CountRing::new(3, None, Timing::NONE);
+        let ring = CountRing::new(3, None, KeptTimes::NONE);
         for _ in 1..GROUP {
             succeed(&ring);
         }
@@ -68,7 +68,7 @@ fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_call
     model(preemptions(2), || {
         // The ring has two groups. The racer's position is the first of a group. The other racer
         // makes just enough calls to reach that group again.
-        let ring = Arc::new(CountRing::new(2, None, Timing::NONE));
+        let ring = Arc::new(CountRing::new(2, None, KeptTimes::NONE));
         race(
             &ring,
             [
@@ -104,7 +104,7 @@ fn a_writer_of_an_ended_generation_shows_nothing_in_the_new_one() {
     model(preemptions(5), || {
         let shared = Arc::new((
             AtomicState::new(Phase::Closed),
-            CountRing::new(2, None, Timing::NONE),
+            CountRing::new(2, None, KeptTimes::NONE),
         ));
         race(
             &shared,
@@ -142,7 +142,7 @@ fn a_writer_of_an_ended_generation_shows_nothing_in_the_new_one() {
 fn a_generation_begins_once() {
     model(preemptions(4), || {
         let state = AtomicState::new(Phase::Closed);
-        let ring = CountRing::new(2, None, Timing::NONE);
+        let ring = CountRing::new(2, None, KeptTimes::NONE);
         fail(&ring);
         state.force(Phase::Closed);
         let shared = Arc::new((state, ring));
@@ -172,7 +172,7 @@ fn a_generation_begins_once() {
 #[test]
 fn a_sum_shows_no_failure_and_no_call_that_never_was() {
     model(preemptions(3), || {
-        let ring = CountRing::new(2, None, Timing::NONE);
+        let ring = CountRing::new(2, None, KeptTimes::NONE);
         for _ in 0..GROUP {
             fail(&ring);
         }
@@ -205,7 +205,7 @@ fn a_sum_shows_no_failure_and_no_call_that_never_was() {
 #[test]
 fn the_mark_of_a_tick_is_at_its_first_call() {
     model(preemptions(4), || {
-        let ring = Arc::new(CountRing::new(8, Some(WITHIN), Timing::NONE));
+        let ring = Arc::new(CountRing::new(8, Some(WITHIN), KeptTimes::NONE));
         race(&ring, [fail, fail]);
         assert_eq!(ring.sum(FIRST, WITHIN - 1), counts(0, 2));
         assert_eq!(ring.sum(FIRST, WITHIN), counts(0, 0));
@@ -216,7 +216,7 @@ fn the_mark_of_a_tick_is_at_its_first_call() {
 #[test]
 fn calls_of_two_ticks_are_both_counted() {
     model(preemptions(4), || {
-        let ring = Arc::new(CountRing::new(8, Some(WITHIN), Timing::NONE));
+        let ring = Arc::new(CountRing::new(8, Some(WITHIN), KeptTimes::NONE));
         race(
             &ring,
             [fail, |ring| {
@@ -256,7 +256,7 @@ impl CallContext for Moving {
 #[test]
 fn a_late_call_does_not_take_the_mark_of_a_newer_turn() {
     model(preemptions(4), || {
-        let ring = CountRing::new(8, Some(WITHIN), Timing::NONE);
+        let ring = CountRing::new(8, Some(WITHIN), KeptTimes::NONE);
         let shared = Arc::new((ring, Moving(AtomicU64::new(0))));
         race(
             &shared,
@@ -283,7 +283,7 @@ const QUAD: u32 = 4;
 
 /// A window of the last two calls that keeps their durations.
 fn timed() -> CountRing {
-    let timing = Timing {
+    let timing = KeptTimes {
         counts_slow: true,
         recording: Recording::ByOutcome,
     };

@@ -7,7 +7,7 @@ use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
     Bin, BinCounts, Call, CallContext, ClockReading, FixedContext, Generation, Histograms,
-    Latencies, Now, Ring, Stamp, Tally, ThreadSlot, ThreadSlots, TimeRing, Took,
+    Latencies, Now, Ring, Sample, Stamp, Tally, ThreadSlot, ThreadSlots, TimeRing, Took,
 };
 use tripcurve::time::{Clock, MockClock};
 
@@ -349,7 +349,7 @@ impl Timed {
             nanos,
             is_slow: false,
         };
-        let took = (took, Some(&self.latencies));
+        let took = Sample::new(took, 0, Some(&self.latencies));
         let call = self.ring.call(FIRST, self);
         self.ring
             .record_timed_at(call, Tally::Success, took, || true)

@@ -34,7 +34,7 @@ fn watch(in_flight: &InFlight, begin: u64) -> Option<u32> {
 fn watch_in(generation: Generation, in_flight: &InFlight, begin: u64) -> Option<u32> {
     in_flight.watch(
         generation,
-        begin,
+        (begin, 0),
         &FixedContext::on_first_thread_slot(begin),
     )
 }

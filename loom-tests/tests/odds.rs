@@ -2,38 +2,61 @@
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, race};
-use tripcurve::__model::Odds;
+use tripcurve::__model::{Odds, TimedPeriod};
 
 /// A time that the packed period can tell from others.
 const UNIT: u64 = 256;
 const TICK: u64 = 16 * UNIT;
 
-/// Times as many calls at `now` as halve the odds.
-fn burst(odds: &Odds, now: u64) {
-    for _ in 0..Odds::MANY {
-        odds.count(now);
-    }
+/// The odds of a breaker, and its period.
+struct Both {
+    odds: Odds,
+    period: TimedPeriod,
 }
 
-/// Whether a look two ticks after `last` finds that all calls are to be timed.
-fn comes_back(odds: &Odds, last: u64) -> bool {
-    odds.look(last + 2 * TICK);
-    odds.weight() == 0
+impl Both {
+    fn new() -> Self {
+        Self {
+            odds: Odds::default(),
+            period: TimedPeriod::new(TICK),
+        }
+    }
+
+    fn count(&self, now: u64) {
+        self.period.count(now, &self.odds);
+    }
+
+    fn look(&self, now: u64) {
+        self.period.look(now, &self.odds);
+    }
+
+    /// Times as many calls at `now` as halve the odds.
+    fn burst(&self, now: u64) {
+        for _ in 0..TimedPeriod::MANY {
+            self.count(now);
+        }
+    }
+
+    /// Whether a look two ticks after `last` finds that all calls are to be timed.
+    fn comes_back(&self, last: u64) -> bool {
+        self.look(last + 2 * TICK);
+        self.odds.weight() == 0
+    }
 }
 
 /// Two calls are timed at once. One call more would halve the odds.
 ///
-/// Fails when: `Odds::note` stores the period instead of exchanging it.
+/// Fails when: `TimedPeriod::note` stores the period instead of exchanging it.
 #[test]
 fn a_period_halves_the_odds_once() {
     model(UNBOUNDED, || {
-        let odds = Arc::new(Odds::new(TICK));
-        for _ in 1..Odds::MANY {
-            odds.count(0);
+        let both = Arc::new(Both::new());
+        for _ in 1..TimedPeriod::MANY {
+            both.count(0);
         }
-        let count = |odds: &Odds| odds.count(UNIT);
-        race(&odds, [count, count]);
-        assert_eq!(odds.weight(), 1);
+        let count = |both: &Both| both.count(UNIT);
+        race(&both, [count, count]);
+        assert_eq!(both.odds.weight(), 1);
     });
 }
 
@@ -43,31 +66,31 @@ fn a_period_halves_the_odds_once() {
 #[test]
 fn counts_that_are_lost_never_keep_the_odds_low() {
     model(UNBOUNDED, || {
-        let odds = Arc::new(Odds::new(TICK));
-        burst(&odds, 0);
-        assert_eq!(odds.weight(), 1);
-        let late = |odds: &Odds| odds.count(3 * TICK / 4);
-        race(&odds, [late, late]);
-        assert!(comes_back(&odds, 3 * TICK / 4));
+        let both = Arc::new(Both::new());
+        both.burst(0);
+        assert_eq!(both.odds.weight(), 1);
+        let late = |both: &Both| both.count(3 * TICK / 4);
+        race(&both, [late, late]);
+        assert!(both.comes_back(3 * TICK / 4));
     });
 }
 
 /// One thread halves the odds while another finds that the period is long over.
 ///
-/// Fails when: `Odds::note` only doubles the odds after two ticks.
+/// Fails when: `TimedPeriod::note` only raises the odds step by step after two ticks.
 #[test]
 fn odds_that_are_halved_and_reset_at_once_come_back() {
     model(UNBOUNDED, || {
-        let odds = Arc::new(Odds::new(TICK));
-        burst(&odds, 0);
+        let both = Arc::new(Both::new());
+        both.burst(0);
         race(
-            &odds,
+            &both,
             [
-                |odds: &Odds| burst(odds, UNIT),
-                |odds: &Odds| odds.look(3 * TICK),
+                |both: &Both| both.burst(UNIT),
+                |both: &Both| both.look(3 * TICK),
             ],
         );
-        assert!(odds.weight() <= 2);
-        assert!(comes_back(&odds, 3 * TICK));
+        assert!(both.odds.weight() <= 2);
+        assert!(both.comes_back(3 * TICK));
     });
 }

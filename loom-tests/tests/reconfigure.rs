@@ -1,11 +1,13 @@
 //! Reconfiguration while calls run: no trip is lost, and no call reaches another window than its
 //! own. Only one thread ends a generation.
 
+use std::time::Duration;
+
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    Core, CountRing, FixedContext, Parts, Probes, Reconfigured, Ring, Settings, Switch, ThreadSlot,
-    Ticket, TimeRing, Timing,
+    Core, CountRing, FixedContext, KeptTimes, OptionalParts, Parts, Probes, Reconfigured,
+    Recording, Ring, Settings, Switch, ThreadSlot, Ticket, TimeRing, Timed, TimedPeriod, Times,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -103,7 +105,7 @@ fn of_a_failure_among_the_last_calls_and_a_stricter_policy_no_trip_is_lost() {
     model(preemptions(2).full(3), || {
         let of_calls = |failures: u32| Parts {
             settings: settings(TripPolicy::failure_count(failures), 1, 1_000_000),
-            ring: Ring::Count(Box::new(CountRing::new(4, None, Timing::NONE))),
+            ring: Ring::Count(Box::new(CountRing::new(4, None, KeptTimes::NONE))),
             optional: None,
         };
         let core = Core::new(of_calls(5), None, State::Closed, 0);
@@ -309,6 +311,70 @@ fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alon
     });
 }
 
+/// A breaker that times calls, and has timed so many that it leaves out the next one.
+fn that_leaves_calls_out(policy: impl Into<TripPolicy>) -> Core {
+    let settings = settings(policy, 1, 1_000_000);
+    let spans = Times {
+        slower_than: None,
+        window: Duration::from_nanos(20),
+        tick: Duration::from_secs(1),
+        tick_units: 1_000_000_000,
+        watch_units: 0,
+        samples: true,
+        recording: Recording::Off,
+    };
+    let timed = Timed::new(&spans, None, &settings.policies);
+    let parts = Parts {
+        settings,
+        ring: buckets_of(10),
+        optional: OptionalParts {
+            timed: Some(Box::new(timed)),
+            ..OptionalParts::default()
+        }
+        .boxed(),
+    };
+    let core = Core::new(parts, None, State::Closed, 0);
+    // This makes the place for a second configuration, whose creation loom can't see.
+    core.checks_or_init();
+    for _ in 0..TimedPeriod::MANY {
+        call(&core, Outcome::Success, 5);
+    }
+    core
+}
+
+/// A call is left out of those that are timed while a window of another kind comes, which takes no
+/// calls over.
+///
+/// Fails when: `Core::takes_short_way` doesn't look for another configuration.
+#[test]
+fn a_call_that_is_left_out_is_counted_in_its_own_generations_window() {
+    model(preemptions(3), || {
+        let core = Arc::new(that_leaves_calls_out(TripPolicy::failure_count(5)));
+        let [ticket, _] = race(
+            &core,
+            [
+                |core: &Core| {
+                    let ticket = core.admit(&at(5)).unwrap();
+                    core.record(ticket, Outcome::Success, None, &at(5));
+                    Some(ticket)
+                },
+                |core| {
+                    let of_calls = Parts {
+                        settings: settings(TripPolicy::failure_count(4), 1, 1_000_000),
+                        ring: Ring::Count(Box::new(CountRing::new(4, None, KeptTimes::NONE))),
+                        optional: None,
+                    };
+                    core.reconfigure(of_calls, &at(5));
+                    None
+                },
+            ],
+        );
+        let is_of_the_new = ticket.is_some_and(|ticket| core.counts(ticket));
+        let counted = core.snapshot(&at(5)).successes();
+        assert_eq!(counted, u64::from(is_of_the_new));
+    });
+}
+
 /// Every other call fails while a window of another kind comes, which takes no calls over. Between
 /// the two steps of the change, successes are counted in the former window.
 ///
@@ -331,7 +397,7 @@ fn failures_are_not_judged_without_the_successes_beside_them() {
                     let policy = TripPolicy::failure_rate(0.9).min_calls(2);
                     let of_calls = Parts {
                         settings: settings(policy, 1, 1_000_000),
-                        ring: Ring::Count(Box::new(CountRing::new(4, None, Timing::NONE))),
+                        ring: Ring::Count(Box::new(CountRing::new(4, None, KeptTimes::NONE))),
                         optional: None,
                     };
                     core.reconfigure(of_calls, &at(5));

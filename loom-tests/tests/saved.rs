@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use loom_tests::sync::Arc;
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    Core, CountRing, FixedContext, Parts, Probes, Ring, SavedCore, Settings, Switch, TimeRing,
-    Timing,
+    Core, CountRing, FixedContext, KeptTimes, Parts, Probes, Ring, SavedCore, Settings, Switch,
+    TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -15,7 +15,7 @@ const OPEN_FOR: u64 = 100 << 20;
 fn core() -> Core {
     // The thread that trips empties the window, so the window shows a reader that mixes two
     // generations.
-    let ring = CountRing::new(4, None, Timing::NONE);
+    let ring = CountRing::new(4, None, KeptTimes::NONE);
     core_with(Ring::Count(Box::new(ring)))
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    CallContext, Core, CountRing, Counts, FixedContext, Generation, Now, OptionalParts, Parts,
-    Probes, Recording, Ring, SavedCore, Settings, Switch, Tally, ThreadSlot, Ticket, TimeRing,
-    Timed, Times, Timing, Took,
+    CallContext, Core, CountRing, Counts, FixedContext, Generation, KeptTimes, Now, OptionalParts,
+    Parts, Probes, Recording, Ring, Sample, SavedCore, Settings, Switch, Tally, ThreadSlot, Ticket,
+    TimeRing, Timed, Times, Took,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -74,6 +74,7 @@ impl Slow {
             tick: Duration::from_nanos(WIDTH),
             tick_units: WIDTH,
             watch_units: LIMIT / 4,
+            samples: false,
             recording: Recording::Off,
         };
         let timed = Timed::new(&spans, None, &settings.policies);
@@ -134,7 +135,7 @@ fn buckets(buckets: u32) -> Ring {
 }
 
 fn last_calls() -> Ring {
-    let timing = Timing {
+    let timing = KeptTimes {
         counts_slow: true,
         recording: Recording::Off,
     };
@@ -231,7 +232,7 @@ fn record_and_count(ring: Ring, tally: Tally) {
                     is_slow: true,
                 };
                 let call = ring.call(Generation::FIRST, &context);
-                ring.record_timed_at(call, *tally, (took, None), || true);
+                ring.record_timed_at(call, *tally, Sample::new(took, 0, None), || true);
             },
         ],
     );

@@ -4,8 +4,8 @@ use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
     AtomicBucket, AtomicState, BucketWord, Call, ClockReading, Core, CountRing, FixedContext,
-    Generation, Origin, Parts, Phase, Probes, Ring, Settings, Stamp, Switch, Tally, ThreadSlot,
-    TimeRing, Timing, Total,
+    Generation, KeptTimes, Origin, Parts, Phase, Probes, Ring, Settings, Stamp, Switch, Tally,
+    ThreadSlot, TimeRing, Total,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -185,7 +185,7 @@ fn an_ignored_call_is_no_rejected_call_in_shared_words() {
 #[test]
 fn an_ignored_call_is_no_rejected_call_in_a_count_window() {
     an_ignored_call_is_no_rejected_call(|| {
-        Ring::Count(Box::new(CountRing::new(1, None, Timing::NONE)))
+        Ring::Count(Box::new(CountRing::new(1, None, KeptTimes::NONE)))
     });
 }
 
@@ -208,7 +208,7 @@ fn positions_that_a_count_window_skips_are_no_calls() {
     }
 
     model(preemptions(3), || {
-        let ring = CountRing::new(1, None, Timing::NONE);
+        let ring = CountRing::new(1, None, KeptTimes::NONE);
         let shared = Arc::new((AtomicState::new(Phase::Closed), ring));
         record(&shared, FIRST);
         let found = race(
@@ -237,7 +237,7 @@ fn positions_that_a_count_window_skips_are_no_calls() {
 #[test]
 fn a_failure_of_a_count_window_is_no_success() {
     model(UNBOUNDED, || {
-        let ring = Arc::new(CountRing::new(1, None, Timing::NONE));
+        let ring = Arc::new(CountRing::new(1, None, KeptTimes::NONE));
         let found = race(
             &ring,
             [

@@ -19,6 +19,7 @@ use crate::engine::probe_queue::ProbeQueue;
 use crate::engine::{Core, OptionalParts, Parts, Settings, Switch, WarmUp};
 use crate::events::listeners::{Listener, Listeners};
 use crate::events::{Transition, WouldTripListener};
+use crate::latency::odds::Odds;
 use crate::latency::times::{Timed, Times};
 use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
 use crate::policy::{Policies, TripPolicy};
@@ -26,7 +27,7 @@ use crate::recovery::{
     ACCEPTABLE, AdaptiveRecovery, Backoff, MaxRetryAfter, OpenTime, OpenTimes, Outage, Ramp,
     Recovery, Way,
 };
-use crate::window::{Recording, Timing, Window};
+use crate::window::{KeptTimes, Recording, Timing, Window};
 use crate::{
     adaptive::AdaptiveConfig, breaker::CircuitBreaker, breaker::shared::SharedBreaker,
     error::ConfigError, name::Name, state::State, util::random::mixed,
@@ -52,6 +53,7 @@ use crate::{
 /// | [`enabled`](Self::enabled) | yes |
 /// | [`metrics_only`](Self::metrics_only) | no |
 /// | [`latency`](Self::latency) | off, unless a policy looks at percentiles |
+/// | [`timing`](Self::timing) | a sample of the calls, if they are dense |
 /// | [`clock`](Self::clock) | the CPU's time-stamp counter |
 /// | [`shards`](Self::shards) | one; when it gets busy, twice as many as there are cores, 8 to 64 |
 ///
@@ -100,6 +102,7 @@ struct Tunable {
     enabled: bool,
     metrics_only: bool,
     recording: Recording,
+    timing: Timing,
     shards: Option<u32>,
 }
 
@@ -166,6 +169,7 @@ impl CircuitBreakerBuilder {
                 enabled: true,
                 metrics_only: false,
                 recording: Recording::Off,
+                timing: Timing::Sampled,
                 shards: None,
             },
             classifier: DefaultClassifier,
@@ -322,8 +326,9 @@ impl<C> CircuitBreakerBuilder<C> {
     /// Sets whether the breaker keeps histograms of how long calls take, for
     /// [`Snapshot::latency`](crate::Snapshot::latency) (default [`Recording::Off`]).
     ///
-    /// Histograms are off by default because they double the cost of a call. A second clock reading
-    /// is nearly all of that. Policies that look at percentiles switch histograms on. A
+    /// Histograms are off by default because they double the cost of a call of sparse traffic. A
+    /// second clock reading is nearly all of that. Of dense traffic, only a [sample](Self::timing) is
+    /// timed. Policies that look at percentiles switch histograms on. A
     /// [`slow_rate`](TripPolicy::slow_rate) reads the clock twice, but needs no histogram.
     ///
     /// They take 0.6 kB a bucket. Once the window has [grown](Self::shards), they take as much
@@ -346,6 +351,50 @@ impl<C> CircuitBreakerBuilder<C> {
     /// ```
     pub fn latency(mut self, recording: Recording) -> Self {
         self.tunable.recording = recording;
+        self
+    }
+
+    /// Sets which calls the breaker times, if it has a time window and times calls (default
+    /// [`Timing::Sampled`]).
+    ///
+    /// A call that is timed reads the clock twice, which costs more than the rest of the breaker.
+    /// So only a sample of dense traffic is timed. The breaker counts timed calls per bucket of the
+    /// window, or per second if the buckets are longer. When there are 512 within half of that
+    /// time, it times every other call from then on; then one in 4, and so on up to one in 64. A
+    /// timed call then counts as 2, 4 and so on up to 64 calls. When calls get sparse, the breaker
+    /// times all of them again. Up to about 1,000 calls a second, or 512 in half a bucket if that is
+    /// more often, each call is timed.
+    ///
+    /// The number of calls and of failures is exact all the same. Slow calls and histograms are
+    /// estimates from at least 512 timed calls a second or bucket. A rate of slow calls errs by
+    /// about 2 percentage points for a window of one such time, and by 0.7 for one of ten. A time
+    /// that you [report](crate::outcome::Report::took) counts only for a call of the sample.
+    ///
+    /// With [`slower_than`](crate::policy::Adaptive::slower_than) of the adaptive policy, each call
+    /// is timed. So it is with a breaker that was built without times and got them by
+    /// [`reconfigure`](crate::CircuitBreaker::reconfigure).
+    ///
+    /// [`Timing::EveryCall`] is for tests that compare exact numbers, and for histograms from which
+    /// no slow call may be missing. A window by count times each call anyway.
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::window::{Recording, Timing};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .latency(Recording::Combined)
+    ///     .timing(Timing::EveryCall)
+    ///     .build()?;
+    /// for _ in 0..10_000 {
+    ///     let _ = breaker.call(|| "42".parse::<u32>());
+    /// }
+    /// let snapshot = breaker.snapshot();
+    /// let latency = snapshot.latency().ok_or("not recorded")?;
+    /// assert!(latency.count() > 9_000, "{}", latency.count());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.tunable.timing = timing;
         self
     }
 
@@ -628,14 +677,17 @@ impl<C> CircuitBreakerBuilder<C> {
             Recording::Off if looks_at_percentiles => Recording::Combined,
             recording => recording,
         };
-        let timing = Timing {
+        let timing = KeptTimes {
             counts_slow: slower_than.is_some(),
             recording,
         };
-        let ring = window.ring(thread_slots, timing, clock);
+        let samples = tunable.timing == Timing::Sampled
+            && window.buckets().is_some()
+            && evidence.as_ref().is_none_or(|it| it.watched().is_none());
+        let ring = window.ring(thread_slots, (timing, samples), clock);
         let timed = timing.is_timed().then(|| {
             let latencies = window.latencies(thread_slots, recording);
-            let times = Times::new(slower_than, window, recording, clock);
+            let times = Times::new(slower_than, window, (recording, samples), clock);
             Timed::new(&times, latencies, &policies)
         });
         if tunable.shards.is_some() {
@@ -648,6 +700,7 @@ impl<C> CircuitBreakerBuilder<C> {
             .growing()
             .filter(|backoff| *backoff != Backoff::default());
         let optional = OptionalParts {
+            odds: Odds::default(),
             timed: timed.map(Box::new),
             evidence,
             recovery: self.adaptive(&recovery, &policies),

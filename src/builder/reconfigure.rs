@@ -19,7 +19,7 @@ impl<C> CircuitBreaker<C> {
     /// | setting | effect |
     /// |---|---|
     /// | [`trip_when`](CircuitBreakerBuilder::trip_when) | holds from then on. The new policies judge the present window at once, and may trip |
-    /// | [`window`](CircuitBreakerBuilder::window), [`latency`](CircuitBreakerBuilder::latency), [`shards`](CircuitBreakerBuilder::shards), the limit for slow calls, the percentiles of the policies | if all are unchanged, the breaker keeps the window and its counts. Otherwise a breaker that is closed or only measures enters a new generation, in the same state, with the newest calls or an empty window; see [below](#another-window) |
+    /// | [`window`](CircuitBreakerBuilder::window), [`latency`](CircuitBreakerBuilder::latency), [`timing`](CircuitBreakerBuilder::timing), [`shards`](CircuitBreakerBuilder::shards), the limit for slow calls, the percentiles of the policies | if all are unchanged, the breaker keeps the window and its counts. Otherwise a breaker that is closed or only measures enters a new generation, in the same state, with the newest calls or an empty window; see [below](#another-window) |
     /// | [`recovery`](CircuitBreakerBuilder::recovery), [`probes`](CircuitBreakerBuilder::probes) | a recovery in progress starts again, half-open. Later recoveries follow the new settings |
     /// | [`open_for`](CircuitBreakerBuilder::open_for), [`backoff`](CircuitBreakerBuilder::backoff) | hold for the next open time. The present one keeps its length. The number of failed recoveries is carried over |
     /// | the adaptive policy | what it has learnt is carried over from one adaptive policy to another. If one of its settings has changed, the present evidence is dropped |

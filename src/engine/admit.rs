@@ -11,13 +11,14 @@ use crate::state::{Admission, Generation, Phase, State, StateWord};
 use crate::sync::Replaceable;
 use crate::window::{ClockReading, Tally};
 use crate::{
-    clock::context::CallContext, events::Cause, latency::in_flight::InFlight, outcome::Outcome,
+    clock::context::CallContext, events::Cause, latency::in_flight::InFlight, latency::odds::Odds,
+    outcome::Outcome,
 };
 
 impl Core {
     /// Decides whether a call is admitted.
     ///
-    /// A breaker that is closed or metrics-only reads no clock here, unless it times calls.
+    /// A breaker that is closed or metrics-only reads no clock here, unless it times the call.
     ///
     /// # Errors
     /// The call is rejected.
@@ -42,6 +43,8 @@ impl Core {
         let seen = self.state.load();
         if seen.lets_through_untimed() {
             Ok(Ticket::untimed(seen))
+        } else if seen.lets_through_timed() && self.odds().is_some_and(Odds::leaves_out) {
+            Ok(Ticket::left_out(seen))
         } else {
             self.admit_with_clock::<IS_CALL>(seen, context)
         }
@@ -157,6 +160,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return Ok(Ticket::untimed(seen));
         };
         let begin = context.raw();
+        let seen = seen.weighing(timed.begin(begin, self.odds()));
         if let Some(in_flight) = timed.in_flight()
             && in_flight.picks(begin, context)
         {
@@ -190,7 +194,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 return self.admit_by_phase::<IS_CALL>(seen, context);
             }
         }
-        let place = in_flight.watch(generation, begin, context);
+        let place = in_flight.watch(generation, (begin, seen.weight()), context);
         let admitted = place.map_or(seen, |place| seen.watched_at(place));
         Ok(Ticket { admitted, begin })
     }

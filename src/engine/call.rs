@@ -99,15 +99,35 @@ impl Ticket {
     #[inline]
     pub(crate) fn elapsed(self, now: &impl Now) -> Option<NonZero<u64>> {
         let took = || now.nanos_between(self.begin, now.raw()).max(1);
-        NonZero::new(if self.begin == Self::UNTIMED {
-            0
-        } else {
-            took()
-        })
+        let has_begin = self.begin < Self::LEFT_OUT;
+        NonZero::new(if has_begin { took() } else { 0 })
+    }
+
+    /// The ticket for a call that a breaker leaves out of those it times.
+    #[inline]
+    pub(super) fn left_out(admitted: StateWord) -> Self {
+        let begin = Self::LEFT_OUT;
+        Self { admitted, begin }
+    }
+
+    /// Whether the breaker times calls, but not this one. Then a time that its caller gives doesn't
+    /// count either, because other calls stand for this one.
+    #[inline]
+    pub(super) fn is_left_out(self) -> bool {
+        self.begin == Self::LEFT_OUT
+    }
+
+    /// A timed call of this ticket stands for 2^this calls.
+    #[inline]
+    pub(super) fn weight(self) -> u32 {
+        self.admitted.weight()
     }
 
     /// The `begin` of a call that isn't timed. It is never earlier than the call's end.
     pub(super) const UNTIMED: u64 = u64::MAX;
+    /// The `begin` of a call that is left out of those that are timed. It is never earlier than the
+    /// call's end either.
+    const LEFT_OUT: u64 = u64::MAX - 1;
 
     /// Whether the breaker records this call. A disabled breaker records none.
     pub(crate) fn is_recorded(self) -> bool {

@@ -47,6 +47,7 @@ use self::view::with_view;
 use crate::error::{PackedCause, Rejected};
 use crate::events::slot::Slot;
 use crate::events::{WouldTripListener, listeners::Listeners};
+use crate::latency::odds::Odds;
 use crate::recovery::{LatestOpening, RetryAfter};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State};
@@ -208,6 +209,12 @@ impl Core {
 
     fn listeners(&self) -> Option<&Listeners> {
         self.late.get()?.listeners.get()
+    }
+
+    /// The odds by which calls are timed. Only breakers that were built with extra parts have some.
+    #[inline]
+    fn odds(&self) -> Option<&Odds> {
+        Some(&self.parts.optional.as_ref()?.odds)
     }
 
     #[inline]

@@ -11,6 +11,7 @@ use crate::adaptive::UnreportedWord;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::events::{WouldTrips, listeners::Listeners};
+use crate::latency::{odds::Odds, times::Timed};
 #[cfg(feature = "async")]
 use crate::recovery::HealthChecks;
 use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, MaxRetryAfter, OpenTimes};
@@ -21,7 +22,7 @@ use crate::sync::wait_queue::EventQueue;
 use crate::sync::{PublishedOnce, Replaceable};
 #[cfg(feature = "tracing")]
 use crate::util::event_limit::EventLimit;
-use crate::{adaptive::Evidence, latency::times::Timed, window::Ring};
+use crate::{adaptive::Evidence, window::Ring};
 
 /// The parts that a builder makes for a breaker.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Parts {
 /// The parts that only some breakers have.
 #[derive(Debug, Default)]
 pub struct OptionalParts {
+    /// The odds by which calls are timed, if a sample of them is.
+    pub odds: Odds,
     /// The timing of calls, if the breaker times them.
     pub timed: Option<Box<Timed>>,
     /// The evidence, if a policy of the breaker judges by it.

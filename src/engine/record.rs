@@ -7,7 +7,7 @@ use super::view::{Configuration, View, with_view};
 use super::{Core, Ticket};
 use crate::latency::times::Timed;
 use crate::state::{Generation, Phase};
-use crate::window::{Latencies, Tally, Took, Total};
+use crate::window::{Sample, Tally, Took, Total};
 use crate::{clock::context::CallContext, outcome::Outcome};
 
 impl Core {
@@ -28,7 +28,9 @@ impl Core {
         took: Option<NonZero<u64>>,
         context: &impl CallContext,
     ) -> bool {
-        if outcome == Outcome::Success && ticket.admitted.lets_through_untimed() {
+        if outcome == Outcome::Success
+            && (ticket.admitted.lets_through_untimed() || self.takes_short_way(ticket))
+        {
             let generation = ticket.admitted.generation();
             // Calls for another window don't come here. If the generation is over, its window is
             // over too, and no thread reads this count.
@@ -40,6 +42,13 @@ impl Core {
         } else {
             self.record_unless_untimed(ticket, Ended { outcome, took }, context)
         }
+    }
+
+    /// Whether the call is left out of those that are timed, and the breaker has the window that it
+    /// was built with.
+    #[inline]
+    fn takes_short_way(&self, ticket: Ticket) -> bool {
+        ticket.is_left_out() && self.overrides().is_none()
     }
 
     /// Whether the outcome of an admitted call would count now.
@@ -109,7 +118,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         context: &impl CallContext,
     ) -> bool {
         let generation = ticket.admitted.generation();
-        let Some(timed) = self.timed() else {
+        let Some(timed) = self.timed().filter(|_| !ticket.is_left_out()) else {
             return self.record_untimed_success(generation, context);
         };
         let reading = self.ring().read(context);
@@ -117,17 +126,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let call = || Call::new(generation, reading, context);
         let took = timed.took(ticket.begin, reading.raw, ended.took, context);
         if took.is_slow || timed.is_tick(reading) {
-            self.record_success_slow(call(), took, true)
+            self.record_success_slow(call(), (took, ticket.weight()), true)
         } else {
-            let took = Some((took, timed.latencies()));
+            let took = Some(Sample::new(took, ticket.weight(), timed.latencies()));
             let counted = self.count_timed(call(), Tally::Success, took);
             self.after_success(generation, context);
             counted
         }
     }
 
-    /// Records a success of a breaker that no longer has the window it was built with. The breaker
-    /// doesn't time calls.
+    /// Records the success of a call that wasn't timed, in a breaker that no longer has the window
+    /// it was built with.
     #[inline(never)]
     fn record_untimed_success(self, generation: Generation, context: &impl CallContext) -> bool {
         let is_current = move || self.is_current(generation);
@@ -163,7 +172,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// dependency didn't answer.
     fn cancel(self, ticket: Ticket, context: &impl CallContext) {
         let on_cancel = self.settings().on_cancel;
-        if let (Outcome::Ignored, Some(timed)) = (on_cancel, self.timed()) {
+        let timed = self.timed().filter(|_| !ticket.is_left_out());
+        if let (Outcome::Ignored, Some(timed)) = (on_cancel, timed) {
             let call = self.call_in(ticket.admitted.generation(), context);
             let took = timed.took(ticket.begin, call.reading.raw, None, context);
             if took.is_slow {
@@ -194,7 +204,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let ticket = self.unwatched(ticket, Some(ended), call.context);
         match ticket.admitted.phase() {
             Phase::Closed | Phase::MetricsOnly => {
-                self.record_success_slow(call, took, false);
+                self.record_success_slow(call, (took, ticket.weight()), false);
             }
             // Other states record nothing.
             _ => {}
@@ -252,14 +262,14 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self,
         call: Call<'_, impl CallContext>,
         tally: Tally,
-        took: Option<(Took, Option<&Latencies>)>,
+        sample: Option<Sample<'_>>,
     ) -> bool {
-        let Some(took) = took else {
+        let Some(sample) = sample else {
             return self.count_at(call, tally);
         };
         let generation = call.generation;
         let is_current = move || self.is_current(generation);
-        self.ring().record_timed_at(call, tally, took, is_current)
+        self.ring().record_timed_at(call, tally, sample, is_current)
     }
 
     /// Records a success that was slow, or that comes when percentiles are to be judged.
@@ -270,12 +280,13 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     fn record_success_slow(
         self,
         call: Call<'_, impl CallContext>,
-        took: Took,
+        (took, weight): (Took, u32),
         ends_run: bool,
     ) -> bool {
         let generation = call.generation;
         let latencies = self.timed().and_then(|timed| timed.latencies());
-        let counted = self.count_timed(call, Tally::Success, Some((took, latencies)));
+        let sample = Sample::new(took, weight, latencies);
+        let counted = self.count_timed(call, Tally::Success, Some(sample));
         if took.is_slow {
             // Every slow call writes to the run here. Of two slow calls, the second to write sees
             // the first.
@@ -305,18 +316,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let call = self.call_in(ticket.admitted.generation(), context);
         let generation = call.generation;
         let timed = self.timed();
-        let took = timed.map(|timed| {
-            let took = timed.took(ticket.begin, call.reading.raw, ended.took, context);
-            let took = match ended.outcome {
-                Outcome::TimedOut => timed.given_up(took),
-                _ => took,
-            };
-            (took, timed.latencies())
-        });
+        let sample = timed.and_then(|timed| self.failed_sample(timed, ticket, ended, call));
         if ended.outcome == Outcome::TimedOut {
             self.ring().add_to_total(Total::TimedOut, context);
         }
-        let counted = self.count_timed(call, Tally::Failure, took);
+        let counted = self.count_timed(call, Tally::Failure, sample);
         // No trip is lost. Each failure is written to the window first and then added to one word.
         // Each addition acquires what the additions before it have released (see
         // `Stamped::update`). If two threads each write a failure and then sum, the second to add
@@ -336,6 +340,27 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             view.judge_at_tick(call);
         });
         counted
+    }
+
+    /// What the window counts of the time of a failed call; `None` if the call is left out.
+    #[inline(never)]
+    fn failed_sample(
+        self,
+        timed: &'a Timed,
+        ticket: Ticket,
+        ended: Ended,
+        call: Call<'_, impl CallContext>,
+    ) -> Option<Sample<'a>> {
+        timed.look(call.reading.raw, self.odds());
+        if ticket.is_left_out() {
+            return None;
+        }
+        let took = timed.took(ticket.begin, call.reading.raw, ended.took, call.context);
+        let took = match ended.outcome {
+            Outcome::TimedOut => timed.given_up(took),
+            _ => took,
+        };
+        Some(Sample::new(took, ticket.weight(), timed.latencies()))
     }
 
     /// Ends the run of failures after a success. Learns from the success if there was evidence.

@@ -193,6 +193,10 @@ impl Core {
         // wrong for good, a task could sleep through the transition, and a listener could miss it
         // and all later ones. It also pairs with the fence in `switch_over`, for new settings.
         fence(Ordering::SeqCst);
+        // A window that begins empty has exact times at first.
+        if let Some(odds) = self.odds() {
+            odds.reset();
+        }
         #[cfg(feature = "registry")]
         self.settle_share(moved);
         let entry = LogEntry {

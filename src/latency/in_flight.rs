@@ -12,6 +12,7 @@
 //! watched write nothing.
 
 use crate::clock::Now;
+use crate::latency::odds::Odds;
 use crate::state::Generation;
 use crate::sync::field::Field;
 use crate::sync::{Hint, Ordering, Payload, Publisher, fence};
@@ -244,29 +245,37 @@ impl InFlight {
         clock.random_bits(begin) < self.odds.load() || begin >= self.look_at.load()
     }
 
-    /// Watches a call that begins at `begin`, in the clock's units.
+    /// Watches a timed call that begins at `begin`, in the clock's units, and stands for
+    /// 2^`timed_weight` calls.
     ///
     /// Returns the number of its place, or `None` if the call isn't watched.
-    pub fn watch(&self, generation: Generation, begin: u64, clock: &impl Now) -> Option<u32> {
+    pub fn watch(
+        &self,
+        generation: Generation,
+        (begin, timed_weight): (u64, u32),
+        clock: &impl Now,
+    ) -> Option<u32> {
         let now = clock.nanos_at(begin);
         let odds = self.odds.load();
-        // A call that is watched because of the time, not the dice, stands only for itself.
+        // A call that is watched because of the time, not the dice, stands for no other timed call.
         let weight = if self.takes_look(begin) {
             0
         } else {
             self.count_watched(odds);
             odds.leading_zeros()
         };
+        let weight = timed_weight + weight;
         let take = |weight| self.take_place(generation, weight, now);
         take(weight)
             .or_else(|| self.take_place_of_charged(generation, weight, now))
             .or_else(|| {
-                self.thin_out();
-                take(thinned(weight, self.odds.load().leading_zeros(), now)?)
+                self.thin_out(timed_weight);
+                let thinner = timed_weight + self.odds.load().leading_zeros();
+                take(thinned(weight, thinner, now)?)
             })
     }
 
-    /// One watched call stands for 2^this calls, at the odds of now.
+    /// One watched call stands for 2^this timed calls, at the odds of now.
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.odds.load().leading_zeros()
@@ -312,8 +321,8 @@ impl InFlight {
     }
 
     fn halved(odds: u64) -> u64 {
-        // A weight has 5 bits.
-        (odds / 2).max(u64::MAX >> 31)
+        // A weight has 5 bits. It includes the weight of a timed call.
+        (odds / 2).max(u64::MAX >> (layout::WEIGHT.max() - u64::from(Odds::MAX_WEIGHT)))
     }
 
     fn change_odds(&self, from: u64, to: u64) -> bool {
@@ -363,7 +372,7 @@ impl InFlight {
     /// Halves the odds and drops calls from the sample when all places are taken.
     ///
     /// The calls that are left are those that would be watched at the new odds.
-    fn thin_out(&self) {
+    fn thin_out(&self, timed_weight: u32) {
         // The thread that halves the odds does the rest; other threads return.
         let odds = self.odds.load();
         let halved = Self::halved(odds);
@@ -373,7 +382,8 @@ impl InFlight {
         for place in &self.places {
             let seen = place.note();
             if let (true, Some(began)) = (seen.is(Note::TAKEN), place.began(seen)) {
-                let thinned = seen.thinned(halved.leading_zeros(), began);
+                let weight = timed_weight + halved.leading_zeros();
+                let thinned = seen.thinned(weight, began);
                 // This fails if the call has come back meanwhile. Its place then stays free.
                 let _has_come_back = place.change(seen, thinned);
             }
@@ -479,7 +489,7 @@ mod tests {
     fn watch_call(in_flight: &InFlight, now: u64) -> Option<u32> {
         let context = FixedContext::on_first_thread_slot(now);
         if in_flight.picks(now, &context) {
-            in_flight.watch(FIRST, now, &context)
+            in_flight.watch(FIRST, (now, 0), &context)
         } else {
             None
         }
@@ -583,7 +593,7 @@ mod tests {
         let in_flight = in_flight();
         let watch = |generation, begin| {
             let context = FixedContext::on_first_thread_slot(begin);
-            in_flight.watch(generation, begin, &context).is_some()
+            in_flight.watch(generation, (begin, 0), &context).is_some()
         };
         for call in 0..127 {
             assert!(watch(FIRST, call * 10 * MS));

@@ -9,6 +9,7 @@ use crate::latency::baseline::PercentileBaseline;
 #[cfg(feature = "serde")]
 use crate::latency::baseline::SavedPercentileBaseline;
 use crate::latency::in_flight::{InFlight, Watch};
+use crate::latency::odds::{Odds, TimedPeriod};
 use crate::policy::TripPolicy;
 use crate::sync::Hint;
 use crate::window::{BinCounts, ClockReading, Latencies, Recording, Took, Window};
@@ -27,6 +28,8 @@ pub struct Timed {
     /// The time between two ticks, in the clock's units.
     tick: u64,
     in_flight: Option<InFlight>,
+    /// The density of timed calls, unless each call is timed.
+    period: Option<TimedPeriod>,
     /// The histograms that the breaker keeps.
     pub(crate) recording: Recording,
     latencies: Option<Latencies>,
@@ -47,6 +50,8 @@ pub struct Times {
     pub tick_units: u64,
     /// A fourth of `slower_than` in the clock's units.
     pub watch_units: u64,
+    /// Whether a dense stream of calls is sampled.
+    pub samples: bool,
     /// The histograms that the breaker keeps.
     pub recording: Recording,
 }
@@ -57,7 +62,7 @@ impl Times {
     pub fn new(
         slower_than: Option<Duration>,
         window: &Window,
-        recording: Recording,
+        (recording, samples): (Recording, bool),
         clock: &Clock,
     ) -> Self {
         // Once per bucket, and at least once per second so that an outage shows soon.
@@ -69,6 +74,7 @@ impl Times {
             tick,
             tick_units: units(tick),
             watch_units: units(slower_than.unwrap_or_default() / 4),
+            samples,
             recording,
         }
     }
@@ -98,6 +104,7 @@ impl Timed {
             tick_at: Hint::new(if looks { 0 } else { u64::MAX }),
             tick: times.tick_units,
             in_flight: watch.map(InFlight::new),
+            period: times.samples.then(|| TimedPeriod::new(times.tick_units)),
             recording: times.recording,
             latencies,
             usual: Self::looking(policies).map(|_| usual()).collect(),
@@ -154,10 +161,37 @@ impl Timed {
             (own, other) => own.is_none() && other.is_none(),
         };
         let watch = |it: &Self| it.in_flight.as_ref().map(|in_flight| in_flight.watch);
+        let samples = |it: &Self| it.period.is_some();
         shape(self) == shape(other)
             && latencies
             && watch(self) == watch(other)
+            && samples(self) == samples(other)
             && Self::looking(policies).eq(Self::looking(others))
+    }
+
+    /// Counts a timed call that begins at `begin`. Returns its weight, for which this thread has
+    /// just drawn by `odds`.
+    #[inline]
+    pub fn begin(&self, begin: u64, odds: Option<&Odds>) -> u32 {
+        let Some(odds) = odds else {
+            return 0;
+        };
+        if let Some(period) = &self.period {
+            return period.count(begin, odds);
+        }
+        // Another configuration may have left the odds low, or lower them once more. By any odds
+        // some call is timed, and it raises them.
+        let weight = odds.weight_of_drawn();
+        odds.reset();
+        weight
+    }
+
+    /// Raises the odds at `now` if there are few calls, after a failure.
+    #[inline]
+    pub fn look(&self, now: u64, odds: Option<&Odds>) {
+        if let Some((period, odds)) = self.period.as_ref().zip(odds) {
+            period.look(now, odds);
+        }
     }
 
     /// The watched calls, if any are watched.

@@ -12,7 +12,8 @@ use crate::sync::field::Field;
 ///  HalfOpen             in flight, 8 | succeeded, 8 | slow, 8 | failed, 8 | admitted, 7, wrapping
 ///  Ramp                 a round, 39: see `round.rs`
 ///  Isolated             what it interrupts, 39: see `interrupted.rs`
-///  Closed, MetricsOnly  notes, 3, highest; in a ticket: where the call is watched, 7, lowest
+///  Closed, MetricsOnly  notes, 3, highest
+///                       in a ticket: where the call is watched, 7, lowest; its weight, 3
 ///  HalfOpen, Ramp       in a ticket: where its thread lists the call, 7, lowest; see `nested.rs`
 ///  others               unused
 /// ```
@@ -39,7 +40,8 @@ mod layout {
     pub(super) const FAILED: Field = SLOW.then(8);
     pub(super) const ADMITTED: Field = FAILED.then(7);
     pub(super) const WATCH: Field = TIMED.then(7);
-    const UNUSED: Field = WATCH.then(29);
+    pub(super) const WEIGHT: Field = WATCH.then(3);
+    const UNUSED: Field = WEIGHT.then(26);
     pub(super) const NOTES: Field = UNUSED.then(3);
 
     /// The bits that decide which path a call takes.
@@ -394,6 +396,20 @@ impl StateWord {
         let unwatched = Self(self.0 & !layout::WATCH.of(u64::MAX));
         let place = (layout::WATCH.get(self.0) as u32).checked_sub(1);
         (unwatched, place)
+    }
+
+    /// A ticket of this word for a timed call that stands for 2^`weight` calls, `weight` up to 7.
+    /// The word is closed or metrics-only and has no weight.
+    #[inline]
+    pub(crate) fn weighing(self, weight: u32) -> Self {
+        Self(self.0 | layout::WEIGHT.of(u64::from(weight)))
+    }
+
+    /// The weight in such a ticket.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "three bits")]
+    pub(crate) fn weight(self) -> u32 {
+        layout::WEIGHT.get(self.0) as u32
     }
 
     /// The state and its payload.

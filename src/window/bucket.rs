@@ -322,6 +322,24 @@ impl AtomicBucket {
         self.add_slow(seen, stamp, total, is_current)
     }
 
+    /// Counts `calls` calls like [`add`](Self::add), in one exchange if the word counts each.
+    pub fn add_many(
+        &self,
+        stamp: Stamp,
+        calls: u64,
+        total: TotalWord<'_>,
+        is_current: impl Fn() -> bool,
+    ) {
+        for calls_left in (1..=calls).rev() {
+            let seen = self.load();
+            let has_room = (seen.0 ^ stamp.0).saturating_add(calls_left) <= layout::MANTISSA.max();
+            if has_room && self.0.update_own(seen.0, seen.0 + calls_left) {
+                return;
+            }
+            self.add(stamp, total, &is_current);
+        }
+    }
+
     #[inline(never)]
     fn add_slow(
         &self,

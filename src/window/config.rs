@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CountRing, Latencies, Ring, TimeRing, Timing};
+use super::{CountRing, KeptTimes, Latencies, Ring, TimeRing};
 use crate::clock::{Clock, saturating_nanos};
 use crate::error::ConfigError;
 
@@ -149,13 +149,18 @@ impl Window {
 
     /// Makes the ring of a window whose settings were checked. A window that can grow grows to
     /// `thread_slots` thread slots.
-    pub(crate) fn ring(&self, thread_slots: u32, timing: Timing, clock: &Clock) -> Ring {
+    pub(crate) fn ring(
+        &self,
+        thread_slots: u32,
+        (timing, samples): (KeptTimes, bool),
+        clock: &Clock,
+    ) -> Ring {
         match &self.0 {
             &Shape::Time { length, buckets } => {
                 let width = clock.units(saturating_nanos(length) / u64::from(buckets));
                 let counts_slow = timing.counts_slow;
                 let ring = TimeRing::new(width, buckets, thread_slots, counts_slow);
-                Ring::Time(if timing.is_timed() {
+                Ring::Time(if timing.is_timed() && !samples {
                     ring
                 } else {
                     ring.lending()
@@ -225,6 +230,18 @@ impl From<CountWindow> for Window {
     fn from(window: CountWindow) -> Self {
         Self(Shape::Count(window))
     }
+}
+
+/// Which calls a breaker times, if it times calls; see
+/// [`CircuitBreakerBuilder::timing`](crate::CircuitBreakerBuilder::timing).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Timing {
+    /// It times each call of sparse traffic, and a sample of dense traffic.
+    #[default]
+    Sampled,
+    /// It times each call.
+    EveryCall,
 }
 
 /// Whether a breaker keeps histograms of the time that calls take; see

@@ -1,7 +1,7 @@
 //! The durations of the last n calls, four calls to a word.
 
 use super::bin::Bin;
-use super::{Timing, Took};
+use super::{KeptTimes, Took};
 use crate::sync::field::Field;
 use crate::sync::stamped::Stamped;
 
@@ -49,7 +49,7 @@ pub(super) struct Duration {
 
 impl Durations {
     /// Room for the last `length` calls.
-    pub(super) fn new(length: u64, timing: Timing) -> Self {
+    pub(super) fn new(length: u64, timing: KeptTimes) -> Self {
         // One quad more than the window can touch. So a quad is replaced only after the last of its
         // calls has left the window.
         let quads = length.div_ceil(layout::SIZE) + 1;

@@ -78,8 +78,14 @@ impl Position {
 struct BinWord(u64);
 
 impl BinWord {
-    fn first(sequence: u64, position: Position) -> Self {
-        Self(layout::SEQUENCE.of(sequence) | position.of_count(1))
+    /// The largest weight: half of the largest count must have room for 2^this calls.
+    const MAX_WEIGHT: u32 = 7;
+
+    /// The word of a bucket that has counted one call, which stands for 2^`weight` calls.
+    #[inline]
+    fn first(sequence: u64, position: Position, weight: u32) -> Self {
+        debug_assert!(weight <= Self::MAX_WEIGHT);
+        Self(layout::SEQUENCE.of(sequence) | position.of_count(1 << weight))
     }
 
     fn sequence(self) -> u64 {
@@ -90,50 +96,64 @@ impl BinWord {
         position.get(self.0) << layout::SCALE.get(self.0)
     }
 
-    /// Whether one more call is to be counted.
+    /// Whether one more call of this weight is to be counted.
     #[inline]
-    fn counts_next(self) -> bool {
+    fn counts_next(self, weight: u32) -> bool {
         let scale = layout::SCALE.get(self.0);
-        scale == 0 || is_counted(scale)
+        let weight = u64::from(weight);
+        scale <= weight || is_counted(scale - weight)
+    }
+
+    /// Whether a call of this weight draws.
+    fn draws(self, weight: u32) -> bool {
+        layout::SCALE.get(self.0) > u64::from(weight)
     }
 
     /// Makes the call try again with the draw that it has made, after a lost exchange.
     #[cold]
     #[inline(never)]
-    fn take_back_draw(self) {
-        if layout::SCALE.get(self.0) > 0 {
+    fn take_back_draw(self, weight: u32) {
+        if self.draws(weight) {
             Draw::take_back();
         }
     }
 
-    /// The word after one more call that is counted.
+    /// The word after one more call of this weight that is counted.
     #[inline]
-    fn plus_one(self, position: Position) -> Self {
-        if position.get(self.0) < layout::FIRST.max() {
-            Self(self.0 + position.of_count(1))
+    fn plus(self, position: Position, weight: u32) -> Self {
+        let count = self.steps(weight);
+        if position.get(self.0) + count <= layout::FIRST.max() {
+            Self(self.0 + position.of_count(count))
         } else {
-            self.halved(position)
+            self.halved(position, weight)
         }
+    }
+
+    /// How much a call of this weight that is counted adds to the bits of its bin.
+    #[inline]
+    fn steps(self, weight: u32) -> u64 {
+        1 << u64::from(weight).saturating_sub(layout::SCALE.get(self.0))
     }
 
     /// The word after one more call, if the bin is full: all six bins go to the next scale.
     #[cold]
     #[inline(never)]
-    fn halved(self, position: Position) -> Self {
+    fn halved(self, position: Position, weight: u32) -> Self {
         let scale = layout::SCALE.get(self.0);
         if scale == layout::SCALE.max() {
             return self;
         }
-        // The call has drawn already, unless the counts were exact.
-        let draw = match scale {
-            0 => Draw::new(),
-            _ => Draw::latest(),
+        // The call has drawn already, if it draws at this scale.
+        let draw = if self.draws(weight) {
+            Draw::latest()
+        } else {
+            Draw::new()
         };
         let bits = draw.bits();
         let mut halved = layout::SEQUENCE.of(self.sequence()) | layout::SCALE.of(scale + 1);
         for other in Position::ALL {
             let count = match other.get(self.0) {
-                count if other.0 == position.0 => count + 1,
+                count if other.0 == position.0 => count + self.steps(weight),
                 count => count,
             };
             // Half of the odd counts are rounded up, so that no part of the distribution grows.
@@ -143,6 +163,21 @@ impl BinWord {
             halved |= other.of_count(rounded);
         }
         Self(halved)
+    }
+}
+
+/// What one call adds to a histogram.
+#[derive(Clone, Copy, Debug)]
+pub struct BinEntry {
+    /// The number of the call's bin.
+    pub bin: usize,
+    /// The call stands for 2^this calls, at most 2^7.
+    pub weight: u32,
+}
+
+impl From<usize> for BinEntry {
+    fn from(bin: usize) -> Self {
+        Self { bin, weight: 0 }
     }
 }
 
@@ -204,7 +239,8 @@ impl Histograms {
     /// Counts one call if the bucket already belongs to `stamp`, and returns whether it does.
     #[must_use]
     #[inline]
-    pub fn add_own_at_once(&self, slot: u32, stamp: Stamp, bin: usize) -> bool {
+    pub fn add_own_at_once(&self, slot: u32, stamp: Stamp, entry: impl Into<BinEntry>) -> bool {
+        let BinEntry { bin, weight } = entry.into();
         let Some((header, word, position)) = self.bin(slot, bin) else {
             return false;
         };
@@ -217,11 +253,11 @@ impl Histograms {
         let sequence = header::SEQUENCE.get(header);
         let seen = BinWord(word.load());
         if seen.sequence() != sequence {
-            word.store_alone(BinWord::first(sequence, position).0);
+            word.store_alone(BinWord::first(sequence, position, weight).0);
             return true;
         }
-        if seen.counts_next() {
-            word.store_alone(seen.plus_one(position).0);
+        if seen.counts_next(weight) {
+            word.store_alone(seen.plus(position, weight).0);
         }
         true
     }
@@ -232,10 +268,11 @@ impl Histograms {
         &self,
         slot: u32,
         stamp: Stamp,
-        bin: usize,
+        entry: impl Into<BinEntry>,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        if self.add_own_at_once(slot, stamp, bin) {
+        let entry = entry.into();
+        if self.add_own_at_once(slot, stamp, entry) {
             return true;
         }
         let Some(header) = self.header(slot).filter(|_| is_current()) else {
@@ -251,7 +288,7 @@ impl Histograms {
         // sequence.
         let next = Self::next_header(header.load(), stamp);
         header.atomic().store(next, Ordering::Release);
-        self.add_own_at_once(slot, stamp, bin)
+        self.add_own_at_once(slot, stamp, entry)
     }
 
     /// Counts one call of the bucket that `stamp` names, where several threads count. Returns
@@ -259,7 +296,14 @@ impl Histograms {
     ///
     /// A bucket of another stamp is taken over if `is_current` returns `true`. It says whether
     /// `stamp` is still alive, and is called after the header was read (see `Stamped::update`).
-    pub fn add(&self, slot: u32, stamp: Stamp, bin: usize, is_current: impl Fn() -> bool) -> bool {
+    pub fn add(
+        &self,
+        slot: u32,
+        stamp: Stamp,
+        entry: impl Into<BinEntry>,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let BinEntry { bin, weight } = entry.into();
         let Some((header, word, position)) = self.bin(slot, bin) else {
             return false;
         };
@@ -282,12 +326,12 @@ impl Histograms {
             // If the word is of a younger turn than `found`, the header, read again, is younger too.
             let seen = BinWord(word.acquire());
             let new = if seen.sequence() == sequence {
-                if !seen.counts_next() {
+                if !seen.counts_next(weight) {
                     return true;
                 }
-                seen.plus_one(position)
+                seen.plus(position, weight)
             } else if header.load() == found {
-                BinWord::first(sequence, position)
+                BinWord::first(sequence, position, weight)
             } else {
                 continue;
             };
@@ -296,7 +340,7 @@ impl Histograms {
             if word.publish(seen.0, new.0).is_ok() {
                 return true;
             }
-            seen.take_back_draw();
+            seen.take_back_draw(weight);
         }
     }
 

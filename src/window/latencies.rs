@@ -5,7 +5,7 @@
 //! Earlier counts stay where they are until they leave the window.
 
 use super::bin::Bin;
-use super::histogram::Histograms;
+use super::histogram::{BinEntry, Histograms};
 use super::place::RingPosition;
 use super::{Took, rate};
 use crate::clock::context::CallContext;
@@ -117,10 +117,10 @@ impl Latencies {
         }
     }
 
-    /// The bin that counts a call.
+    /// The bin that counts a call, which stands for 2^`weight` calls.
     #[must_use]
     #[inline]
-    pub fn bin(&self, took: Took, failed: bool) -> LatencyBin<'_> {
+    pub fn bin(&self, (took, weight): (Took, u32), failed: bool) -> LatencyBin<'_> {
         let number = Bin::of(took.nanos).number();
         let first = if failed && self.by_outcome {
             Self::FAILURES
@@ -129,7 +129,10 @@ impl Latencies {
         };
         LatencyBin {
             latencies: self,
-            number: first + number,
+            entry: BinEntry {
+                bin: first + number,
+                weight,
+            },
         }
     }
 
@@ -175,22 +178,22 @@ impl Latencies {
 #[derive(Clone, Copy, Debug)]
 pub struct LatencyBin<'a> {
     latencies: &'a Latencies,
-    /// The number among the bins of all outcomes.
-    number: usize,
+    /// Its number is among the bins of all outcomes.
+    entry: BinEntry,
 }
 
 impl LatencyBin<'_> {
-    /// Counts one call if the caller has a histogram of its own that is already at `place`. Returns
+    /// Counts the call if the caller has a histogram of its own that is already at `place`. Returns
     /// whether the call was counted.
     #[inline]
     pub(super) fn add_at_once(self, place: RingPosition, context: &impl CallContext) -> bool {
         let ThreadSlot(thread_slot) = context.known_thread_slot();
         let own = self.latencies.own.get(thread_slot as usize);
         own.and_then(PublishedOnce::get)
-            .is_some_and(|own| own.add_own_at_once(place.slot(), place.stamp(), self.number))
+            .is_some_and(|own| own.add_own_at_once(place.slot(), place.stamp(), self.entry))
     }
 
-    /// Counts one call at `place`, and returns whether it was counted. `is_current` says whether
+    /// Counts the call at `place`, and returns whether it was counted. `is_current` says whether
     /// the place is still alive. `has_grown` says whether the window has grown.
     pub(super) fn add(
         self,
@@ -199,7 +202,7 @@ impl LatencyBin<'_> {
         context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let Self { latencies, number } = self;
+        let Self { latencies, entry } = self;
         let (slot, stamp) = (place.slot(), place.stamp());
         let ThreadSlot(thread_slot) = context.thread_slot();
         let own = latencies.own.get(thread_slot as usize);
@@ -207,9 +210,9 @@ impl LatencyBin<'_> {
             Some(own) => {
                 latencies.give(own);
                 own.get()
-                    .is_some_and(|own| own.add_own(slot, stamp, number, is_current))
+                    .is_some_and(|own| own.add_own(slot, stamp, entry, is_current))
             }
-            None => latencies.common.add(slot, stamp, number, is_current),
+            None => latencies.common.add(slot, stamp, entry, is_current),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 pub(crate) mod ring;
+pub(crate) mod sample;
 pub(crate) mod time;
 pub(crate) mod latest;
 mod shards;
@@ -21,12 +22,13 @@ pub(crate) mod bin;
 mod saved;
 
 pub(crate) use bin::Bin;
-pub use config::{CountWindow, Recording, Window};
+pub use config::{CountWindow, Recording, Timing, Window};
 pub(crate) use count::CountRing;
 pub(crate) use counter::GenerationCounter;
 pub(crate) use latencies::{BinCounts, Latencies, rank_of};
 pub(crate) use latest::ClockReading;
-pub(crate) use ring::{Call, Counts, Origin, Ring, Tally, Timing, Took, rate};
+pub(crate) use ring::{Call, Counts, KeptTimes, Origin, Ring, Tally, Took, rate};
+pub(crate) use sample::Sample;
 #[cfg(feature = "serde")]
 pub(crate) use saved::SavedWindow;
 pub(crate) use time::TimeRing;

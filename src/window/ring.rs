@@ -1,6 +1,7 @@
 //! The window as the engine sees it: a ring, and what it counts.
 
 use super::latest::TimePoint;
+use super::sample::Sample;
 use super::{
     BinCounts, ClockReading, CountRing, Latencies, Recording, RingTotals, TimeRing, Total,
 };
@@ -70,14 +71,14 @@ impl Counts {
 
 /// What a window keeps of the durations of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
+pub struct KeptTimes {
     /// Whether the window counts slow calls.
     pub counts_slow: bool,
     /// Whether the window has histograms.
     pub recording: Recording,
 }
 
-impl Timing {
+impl KeptTimes {
     /// The setting for calls that aren't timed.
     pub const NONE: Self = Self {
         counts_slow: false,
@@ -303,22 +304,28 @@ impl Ring {
         &self,
         call: Call<'_, impl CallContext>,
         tally: Tally,
-        (took, latencies): (Took, Option<&Latencies>),
+        sample: Sample<'_>,
         is_current: impl Fn() -> bool,
     ) -> bool {
+        let Sample {
+            took,
+            weight,
+            latencies,
+        } = sample;
         match self {
             Self::Time(ring) => {
                 let counted = ring.record_at(call, tally, &is_current);
                 if let Some(latencies) = latencies {
-                    let bin = latencies.bin(took, tally == Tally::Failure);
+                    let bin = latencies.bin((took, weight), tally == Tally::Failure);
                     ring.record_latency(call, bin, &is_current);
                 }
                 // The call was counted before. So a reader that starts with the slow calls never
-                // finds more slow calls than calls.
+                // finds more slow calls than calls, if each call is timed.
                 if took.is_slow {
-                    ring.record_at(call, Tally::Slow, &is_current);
+                    ring.record_weighted_at(call, Tally::Slow, weight, &is_current);
                     if tally == Tally::Failure {
-                        ring.record_at(call, Tally::SlowFailure, is_current);
+                        let tally = Tally::SlowFailure;
+                        ring.record_weighted_at(call, tally, weight, is_current);
                     }
                 }
                 counted

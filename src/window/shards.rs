@@ -348,6 +348,19 @@ impl Shards {
         added != Added::Late
     }
 
+    /// Counts several calls of a kind that has only words shared by all threads. `is_current` is as
+    /// in [`add`](Self::add).
+    #[cold]
+    #[inline(never)]
+    pub(super) fn add_to_common(&self, key: BucketKey, calls: u64, is_current: impl Fn() -> bool) {
+        let BucketKey { tally, place } = key;
+        let word = self.common.word(self.buckets, place.slot(), tally);
+        let word = word.filter(|_| self.has_words(tally));
+        if let Some((word, total)) = word.zip(self.total_of(tally)) {
+            word.add_many(place.stamp(), calls, total, is_current);
+        }
+    }
+
     /// Counts in total alone a call that the window doesn't hold.
     pub(super) fn add_to_total(&self, kind: Total, context: &impl CallContext) {
         let grown = self.grown.get().filter(|_| kind == Total::Ignored);

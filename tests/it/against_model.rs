@@ -19,7 +19,7 @@ use proptest::sample::subsequence;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use tripcurve::events::Cause;
 use tripcurve::recovery::Jitter;
-use tripcurve::window::Recording;
+use tripcurve::window::{Recording, Timing};
 #[cfg(feature = "serde")]
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, persist::SavedState};
 use tripcurve::{Outcome, State};
@@ -290,6 +290,7 @@ pub(crate) fn configs(
                     metrics_only: false,
                     shards,
                     recording,
+                    timing: Timing::Sampled,
                     slower_than,
                     built_at,
                 }
@@ -771,6 +772,7 @@ fn a_breaker_with_bursts_and_pauses_equals_the_model() {
         shards: SHARDS,
         start_in: State::Closed,
         recording: Recording::Off,
+        timing: Timing::EveryCall,
         ..config
     };
     let policies = prop_oneof![7 => policies(), 1 => policies_by_evidence()];
@@ -810,6 +812,7 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         metrics_only: false,
         shards: 1,
         recording: Recording::Off,
+        timing: Timing::EveryCall,
         slower_than: Duration::ZERO,
         built_at: Duration::ZERO,
     };

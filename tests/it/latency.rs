@@ -15,7 +15,7 @@ use tripcurve::events::Cause;
 use tripcurve::outcome::Report;
 use tripcurve::snapshot::{Latency, Snapshot};
 use tripcurve::time::{Clock, MockClock};
-use tripcurve::window::{Recording, Window};
+use tripcurve::window::{Recording, Timing, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -499,6 +499,7 @@ fn what_threads_record_while_another_looks_is_counted_once() {
             half_slow(builder)
                 .window(window.clone())
                 .latency(Recording::ByOutcome)
+                .timing(Timing::EveryCall)
                 .shards(64)
                 .start_in(State::MetricsOnly)
         });

@@ -85,6 +85,7 @@ mod state_names;
 mod spans;
 mod steps;
 mod thread_end;
+mod timing;
 mod totals;
 mod tower;
 mod tracing;

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use tripcurve::outcome::Report;
 use tripcurve::snapshot::Latency;
 use tripcurve::time::{Clock, MockClock};
-use tripcurve::window::{Recording, Window};
+use tripcurve::window::{Recording, Timing, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, TripPolicy};
 
 /// The durations that the octaves cover, in nanoseconds.
@@ -283,6 +283,7 @@ fn breaker(
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("percentiles")
         .trip_when(TripPolicy::consecutive_failures(u32::MAX))
+        .timing(Timing::EveryCall)
         .clock(clock);
     (settings(builder).build().unwrap(), hand)
 }

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use tripcurve::State;
 use tripcurve::events::Cause;
-use tripcurve::window::Recording;
+use tripcurve::window::{Recording, Timing};
 
 /// Recoveries that are adaptive. Most of their open times go by the traffic.
 fn recovering_adaptively(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Config> {
@@ -186,6 +186,7 @@ fn deciding_by_evidence() -> impl Strategy<Value = Config> {
         half_open_limit: None,
         // A histogram bounds the calls that a window may hold here.
         recording: Recording::Off,
+        timing: Timing::EveryCall,
         probe_timeout: config.probe_timeout.max(Duration::from_millis(500)),
         slower_than: config.slower_than.min(Duration::from_millis(20)),
         ..config

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tripcurve::outcome::Report;
 use tripcurve::time::Clock;
-use tripcurve::window::{Recording, Window};
+use tripcurve::window::{Recording, Timing, Window};
 use tripcurve::{CircuitBreaker, TripPolicy};
 
 /// The duration of the calls, all in one bin of the histogram.
@@ -29,6 +29,7 @@ fn count(threads: u64, calls: u64) -> Counted {
         .trip_when(TripPolicy::failure_count(u32::MAX))
         .trip_when(slow.min_calls(u32::MAX))
         .latency(Recording::Combined)
+        .timing(Timing::EveryCall)
         .shards(1)
         .build()
         .unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tripcurve::outcome::Report;
 use tripcurve::snapshot::Totals;
 use tripcurve::time::{Clock, MockClock};
-use tripcurve::window::Window;
+use tripcurve::window::{Timing, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -111,6 +111,7 @@ fn run_with_a_reader(breaker: &CircuitBreaker, hand: &MockClock, command: impl F
 fn builder() -> (CircuitBreakerBuilder, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("totals")
+        .timing(Timing::EveryCall)
         .clock(clock)
         .open_for(SECOND)
         .trip_when(TripPolicy::consecutive_failures(u32::MAX))

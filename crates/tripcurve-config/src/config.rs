@@ -65,6 +65,7 @@ section! {
     /// | `metrics_only` | `true` or `false`; with `true` the breaker [records](CircuitBreakerBuilder::metrics_only) all calls and never trips |
     /// | `start_in` | `"closed"`, `"open"`, `"half-open"`, `"forced-open"`, `"disabled"` or `"metrics-only"` |
     /// | `latency` | `"off"`, `"combined"` or `"by-outcome"` |
+    /// | `timing` | `"sampled"` or `"every-call"` |
     /// | `shards` | a number |
     ///
     /// A duration has units, such as `"250ms"`, `"1m 30s"` or `"1d"`. `"forever"` is

@@ -8,7 +8,7 @@ use crate::read::{At, Form, Meaning, Read, Section, Short, Written, read_section
 use crate::words::{Time, Word};
 use tripcurve::error::ConfigError;
 use tripcurve::recovery::{Backoff, HalfOpenVerdict, Jitter};
-use tripcurve::window::{CountWindow, Recording, Window};
+use tripcurve::window::{CountWindow, Recording, Timing, Window};
 use tripcurve::{CircuitBreakerBuilder, Outcome, Recovery, State};
 
 section! {
@@ -54,6 +54,8 @@ section! {
         start_in: Word<State>,
         /// The histograms of call durations. Default: "off", unless a policy uses percentiles.
         latency: Word<Recording>,
+        /// Which calls are timed, if calls are timed. Default: "sampled", a sample of dense traffic.
+        timing: Word<Timing>,
         /// How many threads have counts of their own. 1 makes a compact breaker, for services with
         /// thousands of breakers. By default, the breaker grows when it gets busy.
         shards: u32 { "minimum": 1, "maximum": 64 },
@@ -162,6 +164,9 @@ impl Settings {
         );
         let builder = with(builder, self.latency, |builder, Word(recording)| {
             builder.latency(recording)
+        });
+        let builder = with(builder, self.timing, |builder, Word(timing)| {
+            builder.timing(timing)
         });
         with(builder, self.shards, CircuitBreakerBuilder::shards)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserializer, Serialize, Serializer};
 use tripcurve::recovery::{HalfOpenVerdict, Jitter};
-use tripcurve::window::Recording;
+use tripcurve::window::{Recording, Timing};
 use tripcurve::{Outcome, State};
 
 use crate::read::{At, Read, Words};
@@ -132,6 +132,11 @@ impl Choice for Recording {
         ("combined", Self::Combined),
         ("by-outcome", Self::ByOutcome),
     ];
+}
+
+impl Choice for Timing {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("sampled", Self::Sampled), ("every-call", Self::EveryCall)];
 }
 
 impl Choice for HalfOpenVerdict {

@@ -18,7 +18,7 @@ use super::counter::GenerationCounter;
 use super::durations::Durations;
 use super::latencies::BinCounts;
 use super::total::{RingTotals, Total, TotalWords};
-use super::{Counts, Origin, Tally, Timing, Took};
+use super::{Counts, KeptTimes, Origin, Tally, Took};
 use crate::clock::context::CallContext;
 use crate::state::Generation;
 use crate::sync::field::Field;
@@ -108,7 +108,7 @@ impl CountRing {
 
     /// A window of the last `length` calls, none of which is older than `within` nanoseconds.
     #[must_use]
-    pub fn new(length: u32, within: Option<u64>, timing: Timing) -> Self {
+    pub fn new(length: u32, within: Option<u64>, timing: KeptTimes) -> Self {
         debug_assert!(length > 0);
         let length = u64::from(length);
         // One group more than the window can touch. So a group is replaced only after the last of
@@ -553,7 +553,7 @@ mod tests {
 
     #[test]
     fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_calls() {
-        let ring = CountRing::new(16, None, Timing::NONE);
+        let ring = CountRing::new(16, None, KeptTimes::NONE);
         let asleep = ring.take_position(FIRST, || true).unwrap();
         for _ in 0..64 {
             assert!(record(&ring, Tally::Success, (FIRST, 0), true));
@@ -564,7 +564,7 @@ mod tests {
 
     #[test]
     fn a_generation_that_is_over_takes_no_position() {
-        let ring = CountRing::new(4, None, Timing::NONE);
+        let ring = CountRing::new(4, None, KeptTimes::NONE);
         let current = FIRST.next();
         assert!(record(&ring, Tally::Success, (current, 0), true));
         assert!(!record(&ring, Tally::Failure, (FIRST, 0), false));
@@ -579,7 +579,7 @@ mod tests {
 
     #[test]
     fn ten_thousand_resets_never_show_an_older_generations_calls() {
-        let ring = CountRing::new(8, None, Timing::NONE);
+        let ring = CountRing::new(8, None, KeptTimes::NONE);
         let mut generation = FIRST;
         assert!(record(&ring, Tally::Failure, (generation, 0), true));
         for _ in 0..10_000 {
@@ -596,7 +596,7 @@ mod tests {
             within in proptest::option::of(64..6_400_u64),
             steps in proptest::collection::vec((0..300_u64, 0..3_u8, 0..40_u8), 1..300),
         ) {
-            let ring = CountRing::new(length, within, Timing::NONE);
+            let ring = CountRing::new(length, within, KeptTimes::NONE);
             let mut generation = FIRST;
             let mut calls = Vec::new();
             let mut uncounted = 0;

@@ -158,6 +158,26 @@ impl TimeRing {
         self.shards.add_at_once(key, call.context) || self.record_slow(call.time(), key, is_current)
     }
 
+    /// Like [`record_at`](Self::record_at), for a call that stands for 2^`weight` calls. They are
+    /// of a kind that all threads count in shared words.
+    #[inline]
+    pub(super) fn record_weighted_at(
+        &self,
+        call: Call<'_, impl CallContext>,
+        tally: Tally,
+        weight: u32,
+        is_current: impl Fn() -> bool,
+    ) {
+        self.record_at(call, tally, &is_current);
+        if weight > 0 {
+            let place = self.place(call.generation, call.reading);
+            let is_current = || self.is_alive(call.time()) && is_current();
+            let others = (1 << weight) - 1;
+            let key = BucketKey { tally, place };
+            self.shards.add_to_common(key, others, is_current);
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn record_unguessed(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tripcurve::handles::OwnedPermit;
 use tripcurve::persist::Reconfigured;
 use tripcurve::time::{Clock, MockClock};
-use tripcurve::window::Recording;
+use tripcurve::window::{Recording, Timing};
 use tripcurve::{CircuitBreaker, Outcome, State};
 
 use super::checker::Specification;
@@ -365,6 +365,7 @@ fn config() -> Config {
         shards: 4,
         recording: Recording::Off,
         slower_than: Duration::from_secs(3_600),
+        timing: Timing::EveryCall,
         built_at: Duration::ZERO,
     }
 }

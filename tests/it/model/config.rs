@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tripcurve::recovery::{Backoff, HalfOpenVerdict, Jitter};
 use tripcurve::time::Clock;
-use tripcurve::window::{Recording, Window};
+use tripcurve::window::{Recording, Timing, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 use super::ramp::Guide;
@@ -47,6 +47,7 @@ pub(crate) struct Config {
     pub(crate) metrics_only: bool,
     pub(crate) shards: u32,
     pub(crate) recording: Recording,
+    pub(crate) timing: Timing,
     /// The limit of the policies on slow calls, if there are any.
     pub(crate) slower_than: Duration,
     /// The clock's time when the breaker is built.
@@ -384,6 +385,7 @@ impl Config {
             .metrics_only(self.metrics_only)
             .shards(self.shards)
             .latency(self.recording)
+            .timing(self.timing)
             .clock(clock);
         let recovery = match (&self.steps, self.clients) {
             (_, Some(clients)) => self.limited(Recovery::adaptive().clients(clients)),

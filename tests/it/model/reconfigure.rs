@@ -25,6 +25,7 @@ impl Config {
             window,
             policies: Policy::all_fitted(policies, window),
             recording: from(Part::Times).recording,
+            timing: from(Part::Times).timing,
             slower_than: from(Part::Times).slower_than,
             shards: from(Part::Shards).shards,
             probes: from(Part::Recovery).probes,
@@ -77,7 +78,7 @@ impl Config {
     /// Whether a window under one configuration holds what it would hold under the other.
     fn has_the_window_of(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.window.ticks(), it.window.capacity());
-        let times = |it: &Self| (it.recording, it.limit());
+        let times = |it: &Self| (it.recording, it.timing, it.limit());
         // The last n calls are counted in one place.
         let shards = |it: &Self| it.window.buckets().map(|_| it.shards);
         shape(self) == shape(other) && times(self) == times(other) && shards(self) == shards(other)

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tripcurve::recovery::{Backoff, HalfOpenVerdict, Jitter};
-use tripcurve::window::{Recording, Window};
+use tripcurve::window::{Recording, Timing, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 use tripcurve_config::Config;
 
@@ -243,6 +243,14 @@ fn each_other_setting_is_the_one_that_the_same_words_make_in_code() {
             builder.latency(recording)
         });
     }
+    makes("latency = 'combined'\ntiming = 'every-call'", |builder| {
+        builder
+            .latency(Recording::Combined)
+            .timing(Timing::EveryCall)
+    });
+    makes("timing = 'sampled'", |builder| {
+        builder.timing(Timing::Sampled)
+    });
     makes("shards = 8", |builder| builder.shards(8));
 }
 
@@ -527,7 +535,7 @@ fn a_setting_of_a_template_is_refused_where_it_stands() {
 fn a_key_that_is_not_known_is_refused_by_its_place() {
     let keys = "expected one of template, window, trip_when, recovery, open_for, backoff, \
                 probe_timeout, max_retry_after, warm_up, on_cancel, enabled, metrics_only, start_in, \
-                latency, shards";
+                latency, timing, shards";
     assert_eq!(
         misread("open_fro = '5s'"),
         format!("breakers.payments.open_fro: unknown key, {keys}")

@@ -140,6 +140,7 @@ fn settings() -> impl Strategy<Value = Map<String, Value>> {
         ("metrics_only", any::<bool>().prop_map(Value::from).boxed()),
         ("start_in", word(&["closed", "half-open", "metrics-only"])),
         ("latency", word(&["off", "combined", "by-outcome"])),
+        ("timing", word(&["sampled", "every-call"])),
         ("shards", whole()),
     ]);
     (others, open_time).prop_map(|(mut table, open_time)| {
