@@ -16,9 +16,12 @@ type NoTimer = fn(Duration) -> Pending<()>;
 async fn operation() -> Result<u8, ()> {
     for _ in 0..WAITS {
         let mut waited = false;
-        let once = |_: &mut Context<'_>| match std::mem::replace(&mut waited, true) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        let once = |_: &mut Context<'_>| {
+            if std::mem::replace(&mut waited, true) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         };
         poll_fn(once).await;
     }

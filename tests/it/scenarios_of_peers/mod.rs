@@ -4,6 +4,12 @@
 //! names tests of the peer and says what becomes of them here. Most rows are plays: settings, timed
 //! events, expected states and counts. The code is new. Their tests gave the scenarios alone.
 
+#![allow(
+    clippy::too_many_lines,
+    clippy::unchecked_time_subtraction,
+    reason = "tables of rows, with times just before an end"
+)]
+
 mod gobreaker;
 mod polly;
 mod polly_specs;
