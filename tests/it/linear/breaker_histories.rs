@@ -20,7 +20,7 @@ use crate::model::{
 
 /// A multiple of 2^20 ns, the unit of the state word. The exact end of another open time is noted
 /// after the transition, so other threads may see the rounded one first.
-const OPEN_FOR: Duration = Duration::from_nanos(1_000 << 20);
+const OPEN_FOR: Duration = Duration::from_micros(1 << 20);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Call {

@@ -222,7 +222,7 @@ mod tests {
                     // Each moment has its own number.
                     let [begin, end] = [begin, end].map(|at| at * 16);
                     let moments = [begin + 2 * number, end + 2 * number + 1];
-                    let value = draw.below(2) as u32;
+                    let value = draw.one_of(&[0, 1]);
                     match draw.below(2) {
                         0 => event(thread, Access::Read, value, moments),
                         _ => event(thread, Access::Write(value), 0, moments),

@@ -1,4 +1,4 @@
-//! LateVerdicts that take effect later than the outcome on which they rest.
+//! Verdicts that take effect later than the outcome on which they rest.
 //!
 //! A breaker records an outcome and then judges. On many threads, other calls come in between.
 
