@@ -370,8 +370,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// about 2 percentage points for a window of one such time, and by 0.7 for one of ten. A time
     /// that you [report](crate::outcome::Report::took) counts only for a call of the sample.
     ///
-    /// With [`slower_than`](crate::policy::Adaptive::slower_than) of the adaptive policy, each call
-    /// is timed. So it is with a breaker that was built without times and got them by
+    /// With an [adaptive](TripPolicy::adaptive) policy and a limit for slow calls, each call is timed. So it is with a breaker that was built without times and got them by
     /// [`reconfigure`](crate::CircuitBreaker::reconfigure).
     ///
     /// [`Timing::EveryCall`] is for tests that compare exact numbers, and for histograms from which

@@ -559,6 +559,13 @@ impl Config {
         is_timed.then(|| nanos(self.slower_than))
     }
 
+    /// Whether only a sample of dense calls is timed, if calls are timed. Evidence of slow calls needs
+    /// each of them.
+    pub(super) fn samples(&self) -> bool {
+        let weighs_slow_calls = self.limit().is_some() && self.adaptive().is_some();
+        self.timing == Timing::Sampled && self.window.buckets().is_some() && !weighs_slow_calls
+    }
+
     /// The policy that decides by evidence, if there is one.
     pub(super) fn adaptive(&self) -> Option<Adaptive> {
         self.policies().into_iter().find_map(|policy| match policy {

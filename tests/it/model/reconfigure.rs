@@ -78,7 +78,7 @@ impl Config {
     /// Whether a window under one configuration holds what it would hold under the other.
     fn has_the_window_of(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.window.ticks(), it.window.capacity());
-        let times = |it: &Self| (it.recording, it.timing, it.limit());
+        let times = |it: &Self| (it.recording, it.samples(), it.limit());
         // The last n calls are counted in one place.
         let shards = |it: &Self| it.window.buckets().map(|_| it.shards);
         shape(self) == shape(other) && times(self) == times(other) && shards(self) == shards(other)

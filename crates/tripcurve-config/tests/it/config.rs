@@ -994,11 +994,18 @@ fn no_key_of_a_file_that_is_read_again_is_ignored() {
         "start_in = 'disabled'",
         "start_in = 'metrics-only'",
         "latency = 'combined'",
+        "timing = 'every-call'",
         "shards = 3",
     ];
     for key in keys {
-        let breaker = payments("").build("payments").unwrap();
-        let again = payments(key).builder("payments").unwrap();
+        // Only a breaker that times calls has a timing to change.
+        let others = match key.starts_with("timing") {
+            true => "latency = 'combined'\n",
+            false => "",
+        };
+        let breaker = payments(others).build("payments").unwrap();
+        let again = payments(&format!("{others}{key}"));
+        let again = again.builder("payments").unwrap();
         match breaker.reconfigure(again) {
             Ok(came) => assert_ne!(came, Reconfigured::Unchanged, "{key}"),
             Err(error) => assert_eq!(key.split(' ').next(), Some(&*error.setting)),
