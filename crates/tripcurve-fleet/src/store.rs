@@ -23,8 +23,8 @@ pub struct Announcement {
 /// A store that adds up what members see, and passes on what they decide.
 ///
 /// Each operation is one step that no other operation divides. Its result is that of
-/// [`FleetSums`](crate::sums::FleetSums) at the store's time. Each waits for the store, with a limit
-/// that the store sets.
+/// [`FleetSums`](crate::sums::FleetSums) at the store's time. Each waits for the store, with a
+/// limit that the store sets.
 ///
 /// The `suite`, with the feature `store-suite`, checks an implementation.
 pub trait Store: Send + Sync + 'static {

@@ -7,7 +7,7 @@
 //! | call rate | 1/1000 call per second |
 //! | expected calls | 1/1,000,000 call |
 //! | share of calls | 1/65,536; see [`SHARE`] |
-//! | surprise of failures | 1/256 nat; see [`judge::SURPRISE_UNITS`](crate::judge::SURPRISE_UNITS) |
+//! | surprise of failures | 1/256 nat; see [`SURPRISE_UNITS`](crate::judge::SURPRISE_UNITS) |
 //! | evidence of a failure | 1/65,536 nat; see [`NAT`] |
 //! | time | ms of the store's clock |
 //!

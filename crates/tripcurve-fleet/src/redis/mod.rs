@@ -27,8 +27,8 @@ const SCRIPT: &str = include_str!("script.lua");
 /// A store in Redis or Valkey.
 ///
 /// Clones share one connection. It is made with the first message, and again after it was lost. A
-/// server must accept a connection within a second, and answer within 250 ms. Otherwise an operation
-/// fails with [`StoreError::Unavailable`].
+/// server must accept a connection within a second, and answer within 250 ms. Otherwise an
+/// operation fails with [`StoreError::Unavailable`].
 ///
 /// Redis 5 or later is needed, because earlier versions let no script write after it has read the
 /// time.
@@ -64,8 +64,8 @@ impl fmt::Debug for RedisStore {
 impl RedisStore {
     /// Makes a store at an address such as `redis://127.0.0.1:6379/`.
     ///
-    /// With the feature `tls`, `rediss://` addresses use TLS and trust the certificates of the system.
-    /// If the process has chosen no cryptography for rustls, this chooses *ring*.
+    /// With the feature `tls`, `rediss://` addresses use TLS and trust the certificates of the
+    /// system. If the process has chosen no cryptography for rustls, this chooses *ring*.
     ///
     /// # Errors
     /// The address makes no sense.

@@ -1,6 +1,7 @@
 //! Tests with a real server, which `apt-get install redis-server` installs.
 //!
-//! They are ignored unless they are asked for: `cargo test -p tripcurve-fleet -- --include-ignored`.
+//! They are ignored unless they are asked for:
+//! `cargo test -p tripcurve-fleet -- --include-ignored`.
 
 mod against_sums;
 #[cfg(any(feature = "cluster", feature = "tls"))]
