@@ -87,8 +87,8 @@ fn second_turn() -> Stamp {
     Stamp::new(FIRST, 1)
 }
 
-/// The calls of a group leave a thread's own word, which no longer counts each, while another thread
-/// reads.
+/// The calls of a group leave a thread's own word, which no longer counts each, while another
+/// thread reads.
 ///
 /// Fails when: `AtomicBucket::add_if_own` adds the group to the total before it leaves the word.
 #[test]

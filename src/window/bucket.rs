@@ -250,8 +250,8 @@ impl BucketWord {
         (next, self.counted_alone() + 1 - next.counted_alone())
     }
 
-    /// The word after one more call, where several threads write. `number` counts the calls that may have come to no exact word.
-    /// It is asked only if this word isn't exact.
+    /// The word after one more call, where several threads write. `number` counts the calls that
+    /// may have come to no exact word. It is asked only if this word isn't exact.
     #[inline]
     fn after(self, number: impl FnOnce() -> u64) -> Self {
         if self.is_exact() {

@@ -44,7 +44,8 @@ impl Window {
     ///
     /// From 1,024 successes in a bucket on, a thread reads the clock for one in 16, unless calls
     /// are timed. So a success may leave the window up to 1/64 of a bucket early. After each pause,
-    /// up to 16 successes of a thread may count a second time, or as new, for one window. No success is missing when a failure is judged.
+    /// up to 16 successes of a thread may count a second time, or as new, for one window. No
+    /// success is missing when a failure is judged.
     ///
     /// ```
     /// use std::time::Duration;
