@@ -99,7 +99,7 @@ pub(crate) use templates::Templates;
 /// threads that make breakers let the map grow in steps. While one of them allocates the larger
 /// table, others may wait.
 ///
-/// A breaker takes 1,416 bytes if it is [compact](CircuitBreakerBuilder::shards) with ten buckets.
+/// A breaker takes 1,424 bytes if it is [compact](CircuitBreakerBuilder::shards) with ten buckets.
 /// With the [classic](crate::TripPolicy::classic) policies it takes 640. Its entry takes about 60
 /// more, with keys of up to eight bytes, and 24 if there is a capacity. With a
 /// [listener](CircuitBreakerBuilder::on_transition) each breaker has a log of 3.7 kB.

@@ -173,6 +173,14 @@ fn latency_of_a_count_window_takes_2_bytes_a_call() {
 }
 
 /// The table under "Memory" in BENCHMARKS.md: what stands in a row, and its bytes.
+#[cfg(all(
+    target_pointer_width = "64",
+    feature = "async",
+    feature = "bulkhead",
+    feature = "fleet",
+    feature = "metrics",
+    feature = "tracing"
+))]
 fn published() -> Vec<(String, usize)> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/BENCHMARKS.md");
     let page = std::fs::read_to_string(path).unwrap();
