@@ -21,16 +21,16 @@ const DENSE: u64 = 1_024;
 const STEPS: u64 = 16;
 
 impl Credit {
-    /// Whether the next success needs no clock reading.
+    /// Whether the next success needs no clock reading. The last of `STEPS` needs one.
     fn goes_on(self) -> bool {
-        self.own >= DENSE && !self.own.is_multiple_of(STEPS)
+        self.own >= DENSE && !(self.own + 1).is_multiple_of(STEPS)
     }
 
     /// The successes that a pause carries over: those since the thread's latest clock reading,
     /// counted by the pair.
     fn carried(self) -> u64 {
-        if self.own > DENSE {
-            ((self.own - 1) % STEPS).next_multiple_of(2)
+        if self.own >= DENSE {
+            (self.own % STEPS).next_multiple_of(2)
         } else {
             0
         }
