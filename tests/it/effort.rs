@@ -1,12 +1,12 @@
 //! How much the tests do that repeat a race or generate cases: all of it, or a share.
 //!
 //! The environment variable `TEST_EFFORT` is the share in percent. CI sets it to 100. Without it,
-//! the share is a quarter, so that `cargo test` in a fresh clone takes less than four minutes on
+//! the share is a tenth, so that `cargo test` in a fresh clone takes less than four minutes on
 //! two cores.
 
 use std::sync::LazyLock;
 
-const UNLESS_SET: u32 = 25;
+const UNLESS_SET: u32 = 10;
 
 /// The share of `whole` rounds or cases. At least one.
 pub(crate) fn share_of(whole: u32) -> u32 {

@@ -11,10 +11,10 @@ fn comparison(seed: u64, names: &[&str]) -> Comparison {
         rates: vec![100.0],
         baselines: vec![0.02],
         repetitions: 2,
-        calls: 2e3,
-        quiet_calls: 2e3,
+        calls: 5e2,
+        quiet_calls: 5e2,
         persistent: 0.0,
-        warm_up: 1e3,
+        warm_up: 5e2,
         fresh: 2,
     };
     let contestants = policies::all()
