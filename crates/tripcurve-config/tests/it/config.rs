@@ -999,9 +999,10 @@ fn no_key_of_a_file_that_is_read_again_is_ignored() {
     ];
     for key in keys {
         // Only a breaker that times calls has a timing to change.
-        let others = match key.starts_with("timing") {
-            true => "latency = 'combined'\n",
-            false => "",
+        let others = if key.starts_with("timing") {
+            "latency = 'combined'\n"
+        } else {
+            ""
         };
         let breaker = payments(others).build("payments").unwrap();
         let again = payments(&format!("{others}{key}"));
