@@ -5,6 +5,8 @@
     reason = "the files belong to the crate's tests, which use all of them"
 )]
 
+#[path = "../../tests/it/effort.rs"]
+mod effort;
 #[path = "../../tests/it/linear/mod.rs"]
 mod linear;
 #[path = "../../tests/it/model/mod.rs"]
