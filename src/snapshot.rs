@@ -239,8 +239,8 @@ impl Snapshot {
     /// [dropped](crate::CircuitBreakerBuilder::on_cancel). Calls that were [given
     /// up](crate::Outcome::TimedOut) are slow too.
     ///
-    /// Of dense traffic, only a sample is [timed](crate::CircuitBreakerBuilder::timing). This is then
-    /// an estimate.
+    /// Of dense traffic, only a sample is [timed](crate::CircuitBreakerBuilder::timing). This is
+    /// then an estimate.
     #[must_use]
     pub fn slow(&self) -> u64 {
         self.slow

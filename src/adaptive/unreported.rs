@@ -44,8 +44,8 @@ impl UnreportedFailures {
 
     /// The sum of the surprises of these failures, in 1/256 nat: at most 2,047 for each.
     ///
-    /// The surprise of a failure is minus the logarithm of its usual chance. That depends on whether
-    /// the failure came first, after a success, or after another failure.
+    /// The surprise of a failure is minus the logarithm of its usual chance. That depends on
+    /// whether the failure came first, after a success, or after another failure.
     #[must_use]
     pub fn surprise(self) -> u32 {
         self.surprise

@@ -327,8 +327,8 @@ impl<C> CircuitBreakerBuilder<C> {
     /// [`Snapshot::latency`](crate::Snapshot::latency) (default [`Recording::Off`]).
     ///
     /// Histograms are off by default because they double the cost of a call of sparse traffic. A
-    /// second clock reading is nearly all of that. Of dense traffic, only a [sample](Self::timing) is
-    /// timed. Policies that look at percentiles switch histograms on. A
+    /// second clock reading is nearly all of that. Of dense traffic, only a [sample](Self::timing)
+    /// is timed. Policies that look at percentiles switch histograms on. A
     /// [`slow_rate`](TripPolicy::slow_rate) reads the clock twice, but needs no histogram.
     ///
     /// They take 0.6 kB a bucket. Once the window has [grown](Self::shards), they take as much
@@ -362,15 +362,16 @@ impl<C> CircuitBreakerBuilder<C> {
     /// window, or per second if the buckets are longer. When there are 512 within half of that
     /// time, it times every other call from then on; then one in 4, and so on up to one in 64. A
     /// timed call then counts as 2, 4 and so on up to 64 calls. When calls get sparse, the breaker
-    /// times all of them again. Up to about 1,000 calls a second, or 512 in half a bucket if that is
-    /// more often, each call is timed.
+    /// times all of them again. Up to about 1,000 calls a second, or 512 in half a bucket if that
+    /// is more often, each call is timed.
     ///
     /// The number of calls and of failures is exact all the same. Slow calls and histograms are
     /// estimates from at least 512 timed calls a second or bucket. A rate of slow calls errs by
     /// about 2 percentage points for a window of one such time, and by 0.7 for one of ten. A time
     /// that you [report](crate::outcome::Report::took) counts only for a call of the sample.
     ///
-    /// With an [adaptive](TripPolicy::adaptive) policy and a limit for slow calls, each call is timed. So it is with a breaker that was built without times and got them by
+    /// Two kinds of breakers time each call anyway: those with an [adaptive](TripPolicy::adaptive)
+    /// policy and a limit for slow calls, and those that were built without times and got them by
     /// [`reconfigure`](crate::CircuitBreaker::reconfigure).
     ///
     /// [`Timing::EveryCall`] is for tests that compare exact numbers, and for histograms from which

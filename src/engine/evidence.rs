@@ -156,8 +156,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Whether a fleet is told of the watched calls, because all calls are watched. Their evidence
     /// then holds each failure and each overdue call once.
     ///
-    /// Otherwise the evidence of all calls holds each failure, and a fleet is told of an overdue call
-    /// when it ends. If the traffic passes from one to the other meanwhile, it may be told twice.
+    /// Otherwise the evidence of all calls holds each failure, and a fleet is told of an overdue
+    /// call when it ends. If the traffic passes from one to the other meanwhile, it may be told
+    /// twice.
     #[cfg(feature = "fleet")]
     #[inline]
     fn are_all_watched<const OF_ALL: bool>(self, evidence: &Evidence) -> bool {

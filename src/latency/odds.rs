@@ -156,8 +156,8 @@ impl TimedPeriod {
         }
     }
 
-    /// Counts a timed call that begins at `now`, in the clock's units. Returns its weight, for which
-    /// this thread has just drawn.
+    /// Counts a timed call that begins at `now`, in the clock's units. Returns its weight, for
+    /// which this thread has just drawn.
     ///
     /// A call that finds the period two ticks old stands for itself alone. The odds by which it was
     /// drawn are those of a burst, and there may be few calls now.

@@ -23,8 +23,8 @@ use crate::window::{Bin, rank_of};
 /// of a percent in rank: 50.0 may be 49.8. Six neighbouring bins share one sample. So a few calls
 /// near a bin of many may be left out, even if they are the longest ones.
 ///
-/// Of dense traffic, only a sample is [timed](crate::CircuitBreakerBuilder::timing), and each call of
-/// it counts for several.
+/// Of dense traffic, only a sample is [timed](crate::CircuitBreakerBuilder::timing), and each call
+/// of it counts for several.
 ///
 /// # Limits
 /// The distribution has only calls that were made. While a dependency hangs, a caller that waits

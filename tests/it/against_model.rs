@@ -522,8 +522,8 @@ pub(crate) fn by_ramp() -> [Cause; 4] {
     ]
 }
 
-/// How many rounds of cases are generated at most, where those of the first didn't cover everything.
-/// A round is a whole one here, whatever the effort.
+/// How many rounds of cases are generated at most, where those of the first didn't cover
+/// everything. A round is a whole one here, whatever the effort.
 ///
 /// Without `PROPTEST_RNG_SEED`, each run has other cases. The cases of one round may miss a rare
 /// cause by chance.

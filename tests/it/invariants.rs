@@ -337,8 +337,8 @@ fn no_more_places_are_taken_back_than_there_were_whatever_the_race() {
         }
     };
     in_rounds(2_000, work, |round| {
-        // The thread that takes the places back renews the lease first. If it sleeps before it takes
-        // them, the others find a fresh lease and are rejected.
+        // The thread that takes the places back renews the lease first. If it sleeps before it
+        // takes them, the others find a fresh lease and are rejected.
         let admitted = admitted.swap(0, Ordering::Relaxed);
         assert!((1..=2).contains(&admitted), "round {round}: {admitted}");
         hand.advance(SECOND);

@@ -172,31 +172,6 @@ fn latency_of_a_count_window_takes_2_bytes_a_call() {
     assert!(more.abs_diff(expected) <= 16, "{more}, not {expected}");
 }
 
-/// The table under "Memory" in BENCHMARKS.md: what stands in a row, and its bytes.
-#[cfg(all(
-    target_pointer_width = "64",
-    feature = "async",
-    feature = "bulkhead",
-    feature = "fleet",
-    feature = "metrics",
-    feature = "tracing"
-))]
-fn published() -> Vec<(String, usize)> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/BENCHMARKS.md");
-    let page = std::fs::read_to_string(path).unwrap();
-    let (_, table) = page.split_once("| breaker | bytes |").unwrap();
-    let rows = table.trim_start().lines().skip(1);
-    let rows = rows.take_while(|line| line.starts_with("| "));
-    rows.filter_map(|row| {
-        let (what, bytes) = row
-            .strip_prefix("| ")?
-            .strip_suffix(" |")?
-            .split_once(" | ")?;
-        Some((what.to_owned(), bytes.replace(',', "").parse().ok()?))
-    })
-    .collect()
-}
-
 // Other features or words of another size make a breaker smaller.
 #[cfg(all(
     target_pointer_width = "64",
@@ -210,6 +185,24 @@ fn published() -> Vec<(String, usize)> {
 fn each_form_of_a_breaker_takes_the_bytes_that_the_table_says() {
     type Settings = fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder;
     const LATENCY: Recording = Recording::Combined;
+
+    /// The table under "Memory" in BENCHMARKS.md: what stands in a row, and its bytes.
+    fn published() -> Vec<(String, usize)> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/BENCHMARKS.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (_, table) = page.split_once("| breaker | bytes |").unwrap();
+        let rows = table.trim_start().lines().skip(1);
+        let rows = rows.take_while(|line| line.starts_with("| "));
+        rows.filter_map(|row| {
+            let (what, bytes) = row
+                .strip_prefix("| ")?
+                .strip_suffix(" |")?
+                .split_once(" | ")?;
+            Some((what.to_owned(), bytes.replace(',', "").parse().ok()?))
+        })
+        .collect()
+    }
+
     let forms: [Settings; 14] = [
         |builder| builder.shards(1),
         |builder| builder.shards(1).latency(LATENCY),

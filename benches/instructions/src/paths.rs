@@ -227,8 +227,8 @@ fn traced() -> CircuitBreakerBuilder {
         .trace_rejections(10)
 }
 
-/// A breaker that weighs failures and never trips. It has measured its traffic, and its clock stands
-/// still, so it doesn't look at the traffic again.
+/// A breaker that weighs failures and never trips. It has measured its traffic, and its clock
+/// stands still, so it doesn't look at the traffic again.
 #[cfg(feature = "all")]
 fn measuring() -> CircuitBreaker {
     let (clock, hand) = Clock::mock();

@@ -7,7 +7,8 @@ use tripcurve::window::Window;
 
 /// Calls with so many keys, of which every tenth call fails, and checks the bounds.
 fn flood(keys: u64, capacity: usize) {
-    // What needs a breaker is at most a sixteenth of the capacity, and as many have a second chance.
+    // What needs a breaker is at most a sixteenth of the capacity, and as many have a second
+    // chance.
     let most = capacity + 2 * (capacity / 16) + 100;
     let (clock, hand) = Clock::mock();
     let template = CircuitBreaker::builder("key")

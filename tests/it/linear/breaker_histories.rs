@@ -27,8 +27,8 @@ pub(super) enum Call {
     Acquire,
     /// Record the outcome of the permit that this thread got first.
     Record(Outcome),
-    /// The first step of recording a failure. The second one is `Judge`. Other threads may record in
-    /// between: their outcomes still count, and all failures have been judged in the end.
+    /// The first step of recording a failure. The second one is `Judge`. Other threads may record
+    /// in between: their outcomes still count, and all failures have been judged in the end.
     RecordFirst(Outcome),
     /// The first step of other policies. The second one is `Judge`.
     ReconfigureFirst(usize),
@@ -44,7 +44,8 @@ pub(super) enum Call {
     Reconfigure(usize),
     /// Advance the clock. Only one thread runs then.
     Advance(Duration),
-    /// Read all that the breaker shows, and all transitions that it told. Only one thread runs then.
+    /// Read all that the breaker shows, and all transitions that it told. Only one thread runs
+    /// then.
     Rest,
 }
 
@@ -171,8 +172,9 @@ enum Judgement {
     Reconfigured,
 }
 
-/// Whether both are the same transition. The numbers in their causes may differ: an outcome that was
-/// recorded under other policies is judged with the count that it made, which may be an earlier one.
+/// Whether both are the same transition. The numbers in their causes may differ: an outcome that
+/// was recorded under other policies is judged with the count that it made, which may be an earlier
+/// one.
 fn is_like(expected: &Told, found: &Told) -> bool {
     let cause = |told: &Told| std::mem::discriminant(&told.cause);
     let alike = Told {
@@ -460,8 +462,8 @@ fn settings() -> Vec<Config> {
     vec![by_policy(3), by_policy(1), by_policy(2)]
 }
 
-/// No call succeeds. A success counts first, and then ends the run of failures. Between these steps,
-/// other policies may still see the run.
+/// No call succeeds. A success counts first, and then ends the run of failures. Between these
+/// steps, other policies may still see the run.
 #[test]
 fn policies_that_change_among_calls_act_as_if_one_after_another() {
     use Call::{Acquire, Reconfigure, Reset, State};

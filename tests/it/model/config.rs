@@ -559,8 +559,8 @@ impl Config {
         is_timed.then(|| nanos(self.slower_than))
     }
 
-    /// Whether only a sample of dense calls is timed, if calls are timed. Evidence of slow calls needs
-    /// each of them.
+    /// Whether only a sample of dense calls is timed, if calls are timed. Evidence of slow calls
+    /// needs each of them.
     pub(super) fn samples(&self) -> bool {
         let weighs_slow_calls = self.limit().is_some() && self.adaptive().is_some();
         self.timing == Timing::Sampled && self.window.buckets().is_some() && !weighs_slow_calls

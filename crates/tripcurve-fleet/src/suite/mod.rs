@@ -72,7 +72,7 @@ const LEAST: Alternative = Alternative {
     share: 19_661,
 };
 
-/// The same beyond a tolerated quarter: half of the calls.
+/// An outage of half of the calls, where a quarter is tolerated.
 const BEYOND: Alternative = Alternative {
     gain: 45_426,
     share: 16_384,

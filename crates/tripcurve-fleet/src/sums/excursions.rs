@@ -220,7 +220,8 @@ impl FleetSums {
         (found, beyond)
     }
 
-    /// Also says whether the loudest members hide an outage that the others see.
+    /// Finds the loudest members of an excursion, and says whether they hide an outage that the
+    /// others see.
     fn find(
         &self,
         excursion: &Excursion,

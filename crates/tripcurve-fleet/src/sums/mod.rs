@@ -98,7 +98,7 @@ impl FleetSums {
     /// Ends an excursion in which the others' evidence has fallen below −2 nats.
     ///
     /// # Errors
-    /// As [`report`](Self::report).
+    /// The message is refused for the reasons for which [`report`](Self::report) refuses one.
     pub fn weigh(&mut self, it: &Weigh, now: u64) -> Result<Applied<Weighed>, Refused> {
         self.apply(it, now, |sums, now, _| {
             let (usual, tolerated) = sums.loudest(it, now);
@@ -113,7 +113,7 @@ impl FleetSums {
     /// Takes a member's traffic in place of what it announced before.
     ///
     /// # Errors
-    /// As [`report`](Self::report).
+    /// The message is refused for the reasons for which [`report`](Self::report) refuses one.
     pub fn pulse(&mut self, it: &Pulse, now: u64) -> Result<Applied<Pulsed>, Refused> {
         self.apply(it, now, |sums, now, _| {
             let counted = sums.rates.announce(it, now);
@@ -127,7 +127,7 @@ impl FleetSums {
     /// Opens the fleet, if the sums are still at least those that the sender judged.
     ///
     /// # Errors
-    /// As [`report`](Self::report).
+    /// The message is refused for the reasons for which [`report`](Self::report) refuses one.
     pub fn trip(&mut self, it: &Trip, now: u64) -> Result<Applied<Tripped>, Refused> {
         self.apply(it, now, |sums, now, changed| {
             let won = sums.state == FleetState::Closed

@@ -132,7 +132,7 @@ impl FleetSums {
     /// Grants a probe, until the holders' calls are enough.
     ///
     /// # Errors
-    /// As [`report`](Self::report).
+    /// The message is refused for the reasons for which [`report`](Self::report) refuses one.
     pub fn lease(&mut self, it: &AskLease, now: u64) -> Result<Applied<Leased>, Refused> {
         self.apply(it, now, |sums, now, _| {
             let open = sums.state == FleetState::Open && sums.epoch == it.epoch;
@@ -147,7 +147,7 @@ impl FleetSums {
     /// Takes the result of a probe, if it is the first of its turn.
     ///
     /// # Errors
-    /// As [`report`](Self::report).
+    /// The message is refused for the reasons for which [`report`](Self::report) refuses one.
     pub fn result(&mut self, it: &ProbeResult, now: u64) -> Result<Applied<Resulted>, Refused> {
         self.apply(it, now, |sums, now, changed| {
             let turn = &mut sums.turn;
@@ -176,7 +176,7 @@ impl FleetSums {
     /// Counts calls of the current round.
     ///
     /// # Errors
-    /// As [`report`](Self::report).
+    /// The message is refused for the reasons for which [`report`](Self::report) refuses one.
     pub fn round(&mut self, it: &Round, now: u64) -> Result<Applied<Rounded>, Refused> {
         self.apply(it, now, |sums, now, _| {
             let member = it.sender.member.0;
@@ -199,7 +199,7 @@ impl FleetSums {
     /// Ends the current round. Of several members that judge it, the first wins.
     ///
     /// # Errors
-    /// As [`report`](Self::report).
+    /// The message is refused for the reasons for which [`report`](Self::report) refuses one.
     pub fn step(&mut self, it: &Step, now: u64) -> Result<Applied<Stepped>, Refused> {
         self.apply(it, now, |sums, now, changed| {
             let won = sums.is_round(it.epoch, it.round);
