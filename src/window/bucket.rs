@@ -186,11 +186,17 @@ impl BucketWord {
         Self(stamp.0 | layout::SCALE.of(scale) | layout::MANTISSA.of(mantissa))
     }
 
+    /// Whether the call that led to this word is the last of a group of [`STEPS`](Self::STEPS).
+    #[inline]
+    fn fills_a_group(self) -> bool {
+        self.0.is_multiple_of(Self::STEPS)
+    }
+
     /// Whether the word is a dense bucket's, the one that `stamp` names, and the next call there
     /// needs no clock reading. `next` is the word after that call.
     #[inline]
     fn has_credit(self, stamp: Stamp, next: Self) -> bool {
-        if next.0.is_multiple_of(Self::STEPS) {
+        if next.fills_a_group() {
             return false;
         }
         // This is the scale and the mantissa if the stamps are equal. Otherwise it is above them.
@@ -239,7 +245,7 @@ impl BucketWord {
     /// total. `total` is asked only then.
     fn plus_one_alone(self, total: impl FnOnce() -> u64) -> (Self, u64) {
         let next = Self(self.0 + layout::MANTISSA.of(1));
-        if self.is_exact() || !next.0.is_multiple_of(Self::STEPS) {
+        if self.is_exact() || !next.fills_a_group() {
             return (next, 0);
         }
         let next = match self.plus_one(|scale| total() & ((Self::STEPS << scale) - 1) < Self::STEPS)
@@ -390,16 +396,17 @@ impl AtomicBucket {
         }
     }
 
-    /// Counts one call if the word belongs to the bucket that `stamp` names and counts each call.
-    /// Returns whether it does. No other thread writes the word.
+    /// Counts one call if the word belongs to the bucket that `stamp` names, and the call leaves
+    /// nothing to the total. Returns whether the call was counted. No other thread writes the word.
     #[inline]
     pub fn add_own_at_once(&self, stamp: Stamp) -> bool {
         let seen = self.load();
-        let is_exact = seen.is_exact_of(stamp);
-        if is_exact {
-            self.store(BucketWord(seen.0 + layout::MANTISSA.of(1)));
+        let next = BucketWord(seen.0 + layout::MANTISSA.of(1));
+        let fits = seen.is_exact_of(stamp) || seen.stamp() == stamp && !next.fills_a_group();
+        if fits {
+            self.store(next);
         }
-        is_exact
+        fits
     }
 
     /// Counts one call without a clock reading, if the word has credit. Returns whether it has. No
@@ -740,6 +747,28 @@ mod tests {
                 assert!(count.abs_diff(calls) <= most, "{count} of {calls}");
             }
         }
+    }
+
+    #[test]
+    fn a_call_counted_at_once_leaves_the_same_word_and_total_as_any_other() {
+        let (at_once, usual) = (Shard::default(), Shard::default());
+        let own = stamp(1, 1);
+        let mut others = 0;
+        for _ in 0..600_000 {
+            usual.add_alone(own);
+            if !at_once.word.add_own_at_once(own) {
+                others += 1;
+                at_once.add_alone(own);
+            }
+            assert_eq!(at_once.word.load(), usual.word.load());
+            assert_eq!(at_once.calls_alone(), usual.calls_alone());
+        }
+        // The first call finds no word of its bucket. Above 131,071, one in 16 goes to the total.
+        assert_eq!(others, 1 + (600_000 - 131_071_u64).div_ceil(16));
+        for foreign in [stamp(1, 2), stamp(2, 1)] {
+            assert!(!at_once.word.add_own_at_once(foreign));
+        }
+        assert_eq!(at_once.calls_alone(), 600_000);
     }
 
     #[test]

@@ -103,6 +103,14 @@ pub(crate) const PATHS: &[Path] = &[
         let breaker = open(CircuitBreaker::builder("open"));
         counted_calls(calls, || breaker.call(succeed));
     }),
+    ("open/try_acquire/scaled", |calls| {
+        let breaker = scaled_open();
+        counted_calls(calls, || breaker.try_acquire());
+    }),
+    ("open/call/scaled", |calls| {
+        let breaker = scaled_open();
+        counted_calls(calls, || breaker.call(succeed));
+    }),
     ("open/try_acquire/classic", |calls| {
         let breaker = open(CircuitBreaker::builder("open").trip_when(TripPolicy::classic()));
         counted_calls(calls, || breaker.try_acquire());
@@ -318,6 +326,16 @@ fn rules_out_of_reach() -> CircuitBreakerBuilder {
 fn scaled() -> CircuitBreaker {
     let window = Window::time(Duration::from_secs(10 * 3600), 10);
     let breaker = build(CircuitBreaker::builder("scaled").window(window));
+    for _ in 0..300_000 {
+        let _ = breaker.call(succeed);
+    }
+    breaker
+}
+
+/// An open breaker whose bucket counts one rejection in four. It stays open for the whole run.
+fn scaled_open() -> CircuitBreaker {
+    let window = Window::time(Duration::from_secs(10 * 3600), 10);
+    let breaker = open(CircuitBreaker::builder("scaled").window(window));
     for _ in 0..300_000 {
         let _ = breaker.call(succeed);
     }
