@@ -400,7 +400,7 @@ fn operations() -> impl Strategy<Value = Operation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(crate::effort::share_of(2_560)))]
+    #![proptest_config(ProptestConfig::with_cases(crate::effort::share_of(1_000)))]
 
     #[test]
     fn a_breaker_that_follows_orders_equals_a_sequential_model(
