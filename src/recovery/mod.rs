@@ -7,6 +7,10 @@ pub(crate) mod checks;
 pub(crate) mod clients;
 pub(crate) mod half_open;
 pub(crate) mod open_times;
+#[cfg(feature = "fleet")]
+pub(crate) mod order;
+#[cfg(feature = "fleet")]
+pub(crate) mod orders;
 pub(crate) mod outage;
 pub(crate) mod ramp;
 pub(crate) mod retry_after;
@@ -23,6 +27,10 @@ pub(crate) use clients::Clients;
 pub(crate) use half_open::HalfOpenLimit;
 pub use half_open::HalfOpenVerdict;
 pub(crate) use open_times::{LatestOpening, OpenTimes, Streak};
+#[cfg(feature = "fleet")]
+pub(crate) use order::{Followed, Order, OrderKind, RoundCalls};
+#[cfg(feature = "fleet")]
+pub(crate) use orders::Orders;
 pub(crate) use outage::Outage;
 pub(crate) use ramp::{Ask, Ramp, RampReport};
 pub(crate) use retry_after::{MaxRetryAfter, RetryAfter};

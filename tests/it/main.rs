@@ -38,6 +38,10 @@ mod exact_times;
 mod falling_traffic;
 mod faults;
 #[cfg(feature = "fleet")]
+mod fleet_orders;
+#[cfg(feature = "fleet")]
+mod fleet_orders_against_model;
+#[cfg(feature = "fleet")]
 mod fleet_port;
 mod generation;
 mod grpc;
