@@ -13,13 +13,17 @@
 //! cargo weaken                     orderings and logic; takes hours
 //! cargo weaken list [WORD…]        every site, and which models execute it
 //! cargo weaken orderings [WORD…]   weakens the sites with all these words in their names
+//! cargo weaken table               writes the table of orderings in docs/verification.md
 //! cargo weaken logic [NAME…]       applies these patches, or all
 //! cargo weaken logic --check       looks whether each patch applies and its models exist
 //! ```
 //!
 //! `--jobs N` runs N models at once. The default is 2. `--models WORD` takes only the models with
-//! this word in their names. That is quick, but what survives them isn't noted as a survivor. A run over the orderings may be stopped. The
-//! next run takes the results from `target/weaken`, as long as the models' executable is the same.
+//! this word in their names. That is quick, but what survives them isn't noted as a survivor.
+//!
+//! A run over the orderings may be stopped. The next run takes the results from `target/weaken`, as
+//! long as the models' executable is the same. Each result goes into `loom-tests/orderings.txt` at
+//! once.
 #![forbid(unsafe_code)]
 
 mod callers;
@@ -33,7 +37,6 @@ mod profile;
 mod records;
 mod sources;
 mod survivors;
-#[cfg(test)]
 mod table;
 mod trials;
 
@@ -59,7 +62,7 @@ struct Arguments {
 }
 
 const USAGE: &str =
-    "usage: cargo weaken [list|orderings|logic] [--check] [--jobs N] [--models WORD] [WORD…]";
+    "usage: cargo weaken [list|orderings|logic|table] [--check] [--jobs N] [--models WORD] [WORD…]";
 
 impl Arguments {
     fn parse(mut given: impl Iterator<Item = String>) -> Result<Self, Failure> {
@@ -94,6 +97,7 @@ fn run() -> Result<(), Failure> {
     match arguments.command.as_deref() {
         Some("list") => orderings::list(words, only, jobs),
         Some("orderings") => orderings::try_all(words, only, jobs),
+        Some("table") => table::write(&root()),
         Some("logic") if arguments.only_check => logic::check(words),
         Some("logic") => logic::try_all(words, jobs),
         None if arguments.only_check => Err(USAGE.to_owned()),

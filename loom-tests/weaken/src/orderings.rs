@@ -284,7 +284,10 @@ pub(crate) fn try_all(words: &[String], only: Option<&str>, jobs: usize) -> Resu
     let survived = parallel::map(&sites, jobs, |job, site| {
         let try_one = |ordering: &str| {
             let wanted = format!("{}={ordering}", site.place);
-            let trial = trials.of(&wanted, || attempt(site, &profiles, &folder, job, &wanted))?;
+            let are_all_run = only.is_none();
+            let trial = trials.of(&wanted, are_all_run, || {
+                attempt(site, &profiles, &folder, job, &wanted)
+            })?;
             let record = match &trial {
                 Trial::Caught { by } => Some(Record::Noticed(by.clone())),
                 Trial::Survived { timed_out: 0 } if only.is_none() => Some(Record::Survived),

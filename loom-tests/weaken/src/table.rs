@@ -1,16 +1,19 @@
 //! The table of all orderings in `docs/verification.md`.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use crate::comments;
 use crate::orderings::{self, Site};
 use crate::records::{self, Record, Records};
 use crate::sources::Sources;
-use crate::{Failure, survivors};
+use crate::{Failure, files, survivors};
 
 /// The heading of the table's part of the page. The part ends at the next heading.
 const HEADING: &str = "## Every memory ordering\n";
+
+const PAGE: &str = "docs/verification.md";
 
 /// The sites that the table names: those with an ordering that could be weaker. The accesses of
 /// `explored.rs` stand in for other libraries' under loom, so they aren't there.
@@ -95,8 +98,8 @@ fn part(root: &Path) -> Result<String, Failure> {
 Each access of an atomic with an ordering stronger than `Relaxed`, in `src/` and in `crates/`. The
 reason is that of the comment at the access or at the method of `src/sync` that it calls. The last
 column has each next weaker ordering and the first model that fails with it. `cargo weaken
-orderings` finds these models and notes them in `loom-tests/orderings.txt`. `WRITE=1 cargo test -p
-tripcurve-weaken table` writes this part.
+orderings` finds these models and notes them in `loom-tests/orderings.txt`. `cargo weaken table` writes this
+part.
 
 There are {count} such accesses and {tried} weakenings: {noticed} are noticed by a model, {survived} survive, \
 and {left} are not recorded.
@@ -109,35 +112,42 @@ and {left} are not recorded.
 
 /// The page with another part. What follows the part begins with a heading.
 fn replaced(page: &str, part: &str) -> Result<String, Failure> {
-    let missing = || format!("docs/verification.md has no heading {}", HEADING.trim());
+    let missing = || format!("{PAGE} has no heading {}", HEADING.trim());
     let (before, rest) = page.split_once(HEADING).ok_or_else(missing)?;
     let after = rest.find("\n## ").map_or("", |at| &rest[at..]);
     Ok(format!("{before}{part}{after}"))
 }
 
+/// The page, and what it should be.
+fn pages(root: &Path) -> Result<[String; 2], Failure> {
+    let page = files::text(&root.join(PAGE))?;
+    let new = replaced(&page, &part(root)?)?;
+    Ok([page, new])
+}
+
+/// Writes the table.
+pub(crate) fn write(root: &Path) -> Result<(), Failure> {
+    let [page, new] = pages(root)?;
+    if page == new {
+        return Ok(());
+    }
+    fs::write(root.join(PAGE), new).map_err(|error| format!("{PAGE}: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-    use crate::{files, models, root};
+    use crate::{models, root};
 
     #[test]
     fn the_table_of_orderings_is_that_of_the_code_and_of_the_records() {
-        let root = root();
-        let path = root.join("docs/verification.md");
-        let page = files::text(&path).unwrap();
-        let new = replaced(&page, &part(&root).unwrap()).unwrap();
-        if std::env::var_os("WRITE").is_some() {
-            fs::write(&path, new).unwrap();
-            return;
-        }
+        let [page, new] = pages(&root()).unwrap();
         let differs = |(old, new): (&str, &str)| (old != new).then(|| format!("{old}\n{new}"));
         let first = page.lines().zip(new.lines()).find_map(differs);
         assert!(
             page == new,
-            "the table of orderings in docs/verification.md is out of date; write it with `WRITE=1 \
-             cargo test -p tripcurve-weaken table`. It differs first at\n{}",
+            "the table of orderings in {PAGE} is out of date; `cargo weaken table` writes it. It \
+             differs first at\n{}",
             first.unwrap_or_default()
         );
     }
