@@ -36,7 +36,7 @@ impl Fate {
     fn of(tried: &str, records: &Records, argued: &BTreeSet<String>) -> Self {
         match records.get(tried) {
             Some(Record::Noticed(model)) => Self::Noticed(model.clone()),
-            Some(Record::Survived) if argued.contains(tried) => Self::Argued,
+            _ if argued.contains(tried) => Self::Argued,
             Some(Record::Survived) => Self::Survived,
             None => Self::NotRecorded,
         }
@@ -73,7 +73,7 @@ fn part(root: &Path) -> Result<String, Failure> {
     let records = records::read(root)?;
     let argued = argued(root, &sites)?;
     let (mut tried, mut noticed, mut survived) = (0, 0, 0);
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     for site in &sites {
         let mut fates = Vec::new();
         for weaker in site.weaker(&site.ordering) {
@@ -87,22 +87,23 @@ fn part(root: &Path) -> Result<String, Failure> {
         let file = file.strip_prefix("src/").unwrap_or(file);
         let pair = comments::pair(&site.reason, &site.ordering);
         let fates = fates.join("; ");
-        rows += &format!(
-            "| {file} `{rest}` | {} | {pair} | {fates} |\n",
-            site.ordering
-        );
+        let ordering = &site.ordering;
+        rows.push(format!(
+            "| {file} `{rest}` | {ordering} | {pair} | {fates} |\n"
+        ));
     }
     let (count, left) = (sites.len(), tried - noticed - survived);
+    let rows = rows.concat();
     Ok(format!(
         "{HEADING}
 Each access of an atomic with an ordering stronger than `Relaxed`, in `src/` and in `crates/`. The
 reason is that of the comment at the access or at the method of `src/sync` that it calls. The last
 column has each next weaker ordering and the first model that fails with it. `cargo weaken
-orderings` finds these models and notes them in `loom-tests/orderings.txt`. `cargo weaken table` writes this
-part.
+orderings` finds these models and notes them in `loom-tests/orderings.txt`. `cargo weaken table`
+writes this part from there. Accesses with `Relaxed` aren't here: nothing is weaker.
 
-There are {count} such accesses and {tried} weakenings: {noticed} are noticed by a model, {survived} survive, \
-and {left} are not recorded.
+There are {count} such accesses and {tried} weakenings. A model notices {noticed}. Of the others, {survived}
+are argued in `loom-tests/survivors.txt`, and {left} are not recorded.
 
 | access | ordering | reason | noticed by |
 |---|---|---|---|
