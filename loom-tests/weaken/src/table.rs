@@ -175,6 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn each_survivor_is_of_an_access_that_exists() {
+        let sites = sites(&root()).unwrap();
+        for tried in survivors::read(&root()).unwrap().keys() {
+            assert!(
+                sites.iter().any(|site| site.has_weaker(tried)),
+                "loom-tests/survivors.txt: {tried}: there is no such access"
+            );
+        }
+    }
+
+    #[test]
     fn only_the_part_of_the_table_is_replaced() {
         let page = "# A\n\n## Every memory ordering\n\nold\n\n## B\n";
         let new = replaced(page, "## Every memory ordering\n\nnew\n").unwrap();
