@@ -570,9 +570,13 @@ fn of_two_excursions_that_end_at_once_both_are_learnt() {
 #[test]
 fn evidence_is_weighed_by_one_state_of_what_is_usual() {
     model(UNBOUNDED, || {
+        // The lesson changes the surprise of both failures.
         let lesson = lesson_of(2).1;
+        let before = weight_of_two_failures(&telling()).nats;
+        // Its verdict isn't asked for yet: a lesson of what has tripped teaches nothing.
         let shared = Arc::new((telling(), lesson));
-        let before = weight_of_two_failures(&shared.0).nats;
+        fail(&shared.0);
+        fail(&shared.0);
         let [seen, _] = race(
             &shared,
             [

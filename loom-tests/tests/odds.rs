@@ -1,7 +1,7 @@
 //! The odds of being timed: one period changes them once, and lost updates never keep them low.
 
 use loom_tests::sync::Arc;
-use loom_tests::{UNBOUNDED, model, race};
+use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{Odds, TimedPeriod};
 
 /// A time that the packed period can tell from others.
@@ -92,5 +92,35 @@ fn odds_that_are_halved_and_reset_at_once_come_back() {
         );
         assert!(both.odds.weight() <= 2);
         assert!(both.comes_back(3 * TICK));
+    });
+}
+
+/// One thread halves the odds once, and another does so twice and looks at them. No halving is
+/// undone.
+///
+/// Fails when: `Odds::change` stores the odds instead of exchanging them.
+#[test]
+fn a_thread_that_slept_undoes_no_halving() {
+    model(preemptions(2).full(3), || {
+        let both = Arc::new(Both::new());
+        for _ in 1..TimedPeriod::MANY {
+            both.count(0);
+        }
+        let [_, seen] = race(
+            &both,
+            [
+                |both: &Both| {
+                    both.count(UNIT);
+                    0
+                },
+                |both: &Both| {
+                    both.burst(UNIT);
+                    both.burst(UNIT);
+                    both.odds.weight()
+                },
+            ],
+        );
+        let last = both.odds.weight();
+        assert!(last >= seen, "{seen}, then {last}");
     });
 }

@@ -38,16 +38,18 @@ impl Publisher {
         self.0.store(value, Ordering::Release);
     }
 
-    /// Replaces the value with `value` if `value` is greater. Release: like
-    /// [`publish`](Self::publish).
+    /// Replaces the value with `value` if `value` is greater.
+    ///
+    /// Release: pairs with the Acquire of readers and exchanges.
     #[inline]
     #[cfg_attr(tripcurve_loom, track_caller)]
     pub(crate) fn raise(&self, value: u64) {
         self.0.fetch_max(value, Ordering::Release);
     }
 
-    /// Adds to the value, which wraps. Returns the previous value. Release: like
-    /// [`publish`](Self::publish).
+    /// Adds to the value, which wraps. Returns the previous value.
+    ///
+    /// Release: pairs with the Acquire of readers and exchanges.
     #[inline]
     #[cfg_attr(tripcurve_loom, track_caller)]
     pub(crate) fn add(&self, value: u64) -> u64 {
@@ -56,8 +58,8 @@ impl Publisher {
 
     /// Replaces `seen` with `new` for a caller that takes over, and publishes nothing.
     ///
-    /// Acquire: the winner sees what the former owner did before. Relaxed: a caller that fails only
-    /// retries or gives up.
+    /// Acquire: pairs with the Release of every method that writes. The winner sees what the former
+    /// owner did before. Relaxed: a caller that fails only retries or gives up.
     ///
     /// # Errors
     /// The word that was found instead.
@@ -71,7 +73,8 @@ impl Publisher {
 
     /// Replaces `seen` with `new`, and publishes what the caller did before.
     ///
-    /// Release: like [`publish`](Self::publish). Relaxed: a caller that fails only retries.
+    /// Release: pairs with the Acquire of readers and exchanges. Relaxed: a caller that fails only
+    /// retries.
     ///
     /// # Errors
     /// The word that was found instead.
@@ -101,7 +104,8 @@ impl Publisher {
     /// Replaces `seen` with `new`. Both the winner and a caller that fails go on from what they
     /// find.
     ///
-    /// `AcqRel`, Acquire: the winner also publishes what it did before.
+    /// `AcqRel`, Acquire: pairs with itself and with the other methods. The winner also publishes what
+    /// it did before.
     ///
     /// # Errors
     /// The word that was found instead.

@@ -6,19 +6,23 @@ use std::time::Duration;
 
 use crate::models::{self, Verdict};
 use crate::profile::{self, Profile};
+use crate::records::{Record, Recorder};
 use crate::sources::Sources;
 use crate::trials::{Trial, Trials};
 use crate::{Failure, files, parallel, root, survivors};
 
 /// One ordering of one access.
 #[derive(Debug)]
-struct Site {
+pub(crate) struct Site {
     /// The shim's name of the site: file, line and column, and which of two orderings.
     place: String,
     /// The name for people: the file, the enclosing function, the operation, and its number there.
-    name: String,
+    /// Relaxed accesses are numbered by themselves, because the sources don't show them all.
+    pub(crate) name: String,
     operation: String,
-    ordering: String,
+    pub(crate) ordering: String,
+    /// The comment with the ordering's reason.
+    pub(crate) reason: String,
     /// The models that execute the site, by their numbers, the fastest first.
     models: Vec<usize>,
 }
@@ -31,40 +35,62 @@ fn parts(place: &str) -> Option<(&str, usize, usize, &str)> {
     Some((file, line.parse().ok()?, column.parse().ok()?, rest))
 }
 
+/// What is known of a place.
+#[derive(Default)]
+struct Found {
+    operation: String,
+    ordering: String,
+    reason: String,
+    models: Vec<usize>,
+}
+
 /// All sites: those in the sources, and those that a model has executed.
-fn sites(sources: &Sources, profiles: &[Profile]) -> Vec<Site> {
-    let mut found = BTreeMap::<_, (String, String, Vec<usize>)>::new();
+///
+/// # Errors
+/// A model has executed an access that could be weaker, and the sources don't show it.
+pub(crate) fn sites(sources: &Sources, profiles: &[Profile]) -> Result<Vec<Site>, Failure> {
+    let mut found = BTreeMap::<_, Found>::new();
     for access in &sources.accesses {
         for (index, ordering) in access.orderings.iter().enumerate() {
             let suffix = ["", "failure"][index.min(1)];
             let place = (access.file.as_str(), access.line, access.column, suffix);
-            let site = (access.operation.clone(), ordering.clone(), Vec::new());
+            let site = Found {
+                operation: access.operation.clone(),
+                ordering: ordering.clone(),
+                reason: access.reason.clone(),
+                models: Vec::new(),
+            };
             found.insert(place, site);
         }
     }
     for (number, profile) in profiles.iter().enumerate() {
         for line in &profile.sites {
-            let [place, operation, ordering] = line.split(' ').collect::<Vec<_>>()[..] else {
+            let [name, operation, ordering] = line.split(' ').collect::<Vec<_>>()[..] else {
                 continue;
             };
-            let Some(place) = parts(place) else { continue };
-            let site = found.entry(place).or_insert_with(|| {
-                let site = (operation.to_owned(), ordering.to_owned());
-                (site.0, site.1, Vec::new())
+            let Some(place) = parts(name) else { continue };
+            if ordering != "Relaxed" && !found.contains_key(&place) {
+                return Err(format!("{name}: the sources don't show this access"));
+            }
+            let site = found.entry(place).or_insert_with(|| Found {
+                operation: operation.to_owned(),
+                ordering: ordering.to_owned(),
+                ..Found::default()
             });
-            site.2.push(number);
+            site.models.push(number);
         }
     }
-    let mut times = BTreeMap::<String, usize>::new();
+    let mut times = BTreeMap::<_, usize>::new();
     let named = found.into_iter().map(|(place, site)| {
-        let ((file, line, column, suffix), (operation, ordering, models)) = (place, site);
+        let (file, line, column, suffix) = place;
         let function = sources.function_at(file, line);
         let (part, colon) = match suffix {
             "" => (String::new(), ""),
             suffix => (format!("({suffix})"), ":"),
         };
-        let name = format!("{file} {function} {operation}{part}");
-        let time = times.entry(name.clone()).or_default();
+        let name = format!("{file} {function} {}{part}", site.operation);
+        let kind = (name.clone(), site.ordering == "Relaxed");
+        let time = times.entry(kind).or_default();
         *time += 1;
         let name = match *time {
             1 => name,
@@ -73,12 +99,13 @@ fn sites(sources: &Sources, profiles: &[Profile]) -> Vec<Site> {
         Site {
             place: format!("{file}:{line}:{column}{colon}{suffix}"),
             name,
-            operation,
-            ordering,
-            models,
+            operation: site.operation,
+            ordering: site.ordering,
+            reason: site.reason,
+            models: site.models,
         }
     });
-    named.collect()
+    Ok(named.collect())
 }
 
 /// The orderings one step weaker. For a fence, `Relaxed` stands for its absence.
@@ -95,11 +122,11 @@ fn weaker(operation: &str, is_failure: bool, ordering: &str) -> &'static [&'stat
 }
 
 impl Site {
-    fn weaker(&self, ordering: &str) -> &'static [&'static str] {
+    pub(crate) fn weaker(&self, ordering: &str) -> &'static [&'static str] {
         weaker(&self.operation, self.place.ends_with("failure"), ordering)
     }
 
-    fn is_weakest(&self) -> bool {
+    pub(crate) fn is_weakest(&self) -> bool {
         self.weaker(&self.ordering).is_empty()
     }
 
@@ -108,26 +135,38 @@ impl Site {
         words.iter().all(|word| whole.contains(word))
     }
 
-    fn tried(&self, ordering: &str) -> String {
+    pub(crate) fn tried(&self, ordering: &str) -> String {
         format!("{} {}->{ordering}", self.name, self.ordering)
+    }
+
+    /// Whether `tried` is this site with one of the orderings weaker than its own.
+    pub(crate) fn has_weaker(&self, tried: &str) -> bool {
+        let next = self.weaker(&self.ordering);
+        let mut below = next.iter().flat_map(|it| self.weaker(it));
+        next.iter().any(|it| self.tried(it) == tried) || below.any(|it| self.tried(it) == tried)
     }
 }
 
-/// Builds the models, runs them once, and finds the sites with these words in their names.
-fn look(words: &[String], jobs: usize) -> Result<(Vec<Site>, Vec<Profile>), Failure> {
+/// Builds the models, runs them once, and finds the sites with these words in their names. With
+/// `only`, it takes just the models with this word in their names.
+fn look(
+    words: &[String],
+    only: Option<&str>,
+    jobs: usize,
+) -> Result<(Vec<Site>, Vec<Profile>), Failure> {
     let root = root();
     let sources = Sources::read(&root)?;
     let executable = models::build(&root, &root.join("target/loom"))?;
     let folder = root.join("target/weaken/profiles");
-    let profiles = profile::of_all(&root, &executable, &folder, jobs)?;
-    let mut sites = sites(&sources, &profiles);
+    let profiles = profile::of_all(&root, &executable, &folder, only, jobs)?;
+    let mut sites = sites(&sources, &profiles)?;
     sites.retain(|site| site.has_all(words));
     Ok((sites, profiles))
 }
 
 /// Prints each site with its number of models. With words, it also names the models.
-pub(crate) fn list(words: &[String], jobs: usize) -> Result<(), Failure> {
-    let (sites, profiles) = look(words, jobs)?;
+pub(crate) fn list(words: &[String], only: Option<&str>, jobs: usize) -> Result<(), Failure> {
+    let (sites, profiles) = look(words, only, jobs)?;
     for site in &sites {
         let count = site.models.len();
         let Site {
@@ -226,10 +265,15 @@ fn descend(
     Ok(survivors)
 }
 
-/// Tries every weaker ordering of the sites with these words in their names.
-pub(crate) fn try_all(words: &[String], jobs: usize) -> Result<(), Failure> {
-    let (mut sites, profiles) = look(words, jobs)?;
+/// Tries every weaker ordering of the sites with these words in their names, and notes the results.
+///
+/// With `only`, what survives these few models is no survivor yet, so it is only printed.
+pub(crate) fn try_all(words: &[String], only: Option<&str>, jobs: usize) -> Result<(), Failure> {
+    let (mut sites, profiles) = look(words, only, jobs)?;
     sites.retain(|site| !site.is_weakest());
+    let all = self::sites(&Sources::read(&root())?, &[])?;
+    let is_there = |tried: &str| all.iter().any(|site| site.has_weaker(tried));
+    let recorder = Recorder::open(&root(), is_there)?;
     let argued = survivors::read(&root())?;
     let folder = root().join("target/weaken");
     files::folder(&folder)?;
@@ -240,7 +284,20 @@ pub(crate) fn try_all(words: &[String], jobs: usize) -> Result<(), Failure> {
     let survived = parallel::map(&sites, jobs, |job, site| {
         let try_one = |ordering: &str| {
             let wanted = format!("{}={ordering}", site.place);
-            trials.of(&wanted, || attempt(site, &profiles, &folder, job, &wanted))
+            let are_all_run = only.is_none();
+            let trial = trials.of(&wanted, are_all_run, || {
+                attempt(site, &profiles, &folder, job, &wanted)
+            })?;
+            let record = match &trial {
+                Trial::Caught { by } => Some(Record::Noticed(by.clone())),
+                Trial::Survived { timed_out: 0 } if only.is_none() => Some(Record::Survived),
+                Trial::Survived { .. } => None,
+            };
+            let is_shim = site.name.starts_with("src/sync/explored.rs");
+            if let Some(record) = record.filter(|_| !is_shim) {
+                recorder.note(site.tried(ordering), record)?;
+            }
+            Ok(trial)
         };
         let survived = descend(site, &site.ordering, &mut BTreeSet::new(), &try_one)?;
         Ok(survived
@@ -250,6 +307,14 @@ pub(crate) fn try_all(words: &[String], jobs: usize) -> Result<(), Failure> {
     });
     let survived: Result<Vec<_>, Failure> = survived.into_iter().collect();
     let survived: BTreeSet<_> = survived?.into_iter().flatten().collect();
+    println!(
+        "{} sites weakened, {} survivors",
+        sites.len(),
+        survived.len()
+    );
+    if only.is_some() {
+        return Ok(());
+    }
     let mut wrong = Vec::new();
     for tried in survived.iter().filter(|tried| !argued.contains_key(*tried)) {
         wrong.push(format!(
@@ -267,11 +332,6 @@ pub(crate) fn try_all(words: &[String], jobs: usize) -> Result<(), Failure> {
             ));
         }
     }
-    println!(
-        "{} sites weakened, {} survivors",
-        sites.len(),
-        survived.len()
-    );
     if wrong.is_empty() {
         Ok(())
     } else {
@@ -289,6 +349,7 @@ mod tests {
             name: format!("src/a.rs f {operation}"),
             operation: operation.to_owned(),
             ordering: ordering.to_owned(),
+            reason: String::new(),
             models: Vec::new(),
         }
     }

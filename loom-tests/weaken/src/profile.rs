@@ -22,18 +22,21 @@ pub(crate) struct Profile {
 /// The longest time that a model may take without a weakening.
 const LONGEST: Duration = Duration::from_secs(1800);
 
-/// Runs all models, unless an earlier run of the same executables has left its notes in `folder`.
+/// Runs all models, or those with the word `only` in their names, unless an earlier run of the same executables has left its notes in `folder`.
 pub(crate) fn of_all(
     root: &Path,
     executable: &Path,
     folder: &Path,
+    only: Option<&str>,
     jobs: usize,
 ) -> Result<Vec<Profile>, Failure> {
     files::folder(folder)?;
-    let models: Vec<_> = models::written(root)?.into_iter().collect();
-    let profiles = parallel::map(&models, jobs, |_, (model, file)| {
-        of_one(&format!("{file}::{model}"), executable, folder)
-    });
+    let models = models::written(root)?.into_iter();
+    let mut models: Vec<_> = models
+        .map(|(model, file)| format!("{file}::{model}"))
+        .collect();
+    models.retain(|model| only.is_none_or(|word| model.contains(word)));
+    let profiles = parallel::map(&models, jobs, |_, model| of_one(model, executable, folder));
     let mut profiles: Vec<_> = profiles.into_iter().collect::<Result<_, Failure>>()?;
     profiles.sort_by_key(|profile| profile.took);
     Ok(profiles)
