@@ -21,15 +21,20 @@
 
 pub mod judge;
 pub mod key;
+pub mod member;
 pub mod memory;
 pub mod message;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod standing;
 pub mod store;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
 pub mod sums;
 pub mod verdict;
+
+pub use member::{BreakerStatus, FleetStatus, Notice, StoreStatus};
+pub use member::{Fleet, FleetBuilder, JoinError, Joined, Joining, SpawnError};
 
 /// Compiles and runs the README's code.
 #[cfg(doctest)]

@@ -1,0 +1,410 @@
+//! What a member does for one breaker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tripcurve::fleet::FleetPort;
+use tripcurve::snapshot::Snapshot;
+use tripcurve::{CircuitBreaker, State};
+
+use super::known::{Known, News};
+use super::outbox::Outbox;
+use super::random::Random;
+use super::request::{Reply, Request};
+use super::status::BreakerStatus;
+use super::tokens::Tokens;
+use super::traffic::Traffic;
+use crate::key::FleetKey;
+use crate::message::{FleetState, FleetView, MAX_RATE, Member, Pulse, SHARE, Sender};
+use crate::standing::Standing;
+use crate::verdict::Judge;
+
+/// The mean time between two pulses.
+const PULSE: Duration = Duration::from_secs(30);
+
+/// The mean time between two pulses while the fleet isn't closed.
+const PULSE_IN_OUTAGE: Duration = Duration::from_secs(5);
+
+/// A breaker of a member, in its fleet.
+#[derive(Debug)]
+pub(super) struct Seat {
+    name: Arc<str>,
+    key: FleetKey,
+    member: Member,
+    breaker: CircuitBreaker,
+    port: FleetPort,
+    snapshot: Snapshot,
+    known: Known,
+    outbox: Outbox,
+    tokens: Tokens,
+    traffic: Traffic,
+    pulse: PulseState,
+    /// Whether the breaker has failures that the fleet wasn't told of.
+    unreported: bool,
+    in_flight: bool,
+    /// Whether the breaker has lost its adaptive policy. Then it says nothing.
+    mute: bool,
+    /// What the last answer asks for.
+    next: Option<Request>,
+    standing: Option<Standing>,
+}
+
+/// What a member has announced of a breaker's traffic.
+#[derive(Debug, Default)]
+struct PulseState {
+    due: Duration,
+    /// In calls per second.
+    announced: f64,
+    /// Whether none was announced because the breaker is open by its own decision.
+    silent: bool,
+    /// Whether the store has answered since it works.
+    answered: bool,
+    /// Whether no pulse was sent because there were no calls.
+    idle: bool,
+}
+
+/// What an answer has changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Learned {
+    /// The state that the fleet has entered.
+    pub(super) entered: Option<FleetState>,
+    /// Whether this is the first answer since the store works.
+    pub(super) first: bool,
+}
+
+impl Seat {
+    pub(super) fn new(
+        (breaker, port): (CircuitBreaker, FleetPort),
+        key: FleetKey,
+        member: Member,
+    ) -> Self {
+        Self {
+            name: breaker.name().into(),
+            key,
+            member,
+            snapshot: breaker.snapshot(),
+            breaker,
+            port,
+            known: Known::default(),
+            outbox: Outbox::default(),
+            tokens: Tokens::new(),
+            traffic: Traffic::default(),
+            pulse: PulseState::default(),
+            unreported: false,
+            in_flight: false,
+            mute: false,
+            next: None,
+            standing: None,
+        }
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn key(&self) -> &FleetKey {
+        &self.key
+    }
+
+    pub(super) fn port(&self) -> &FleetPort {
+        &self.port
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.in_flight
+    }
+
+    pub(super) fn has_answer(&self) -> bool {
+        self.pulse.answered
+    }
+
+    pub(super) fn state(&self) -> FleetState {
+        self.known.state()
+    }
+
+    /// The breaker has failures that the fleet wasn't told of.
+    pub(super) fn fails(&mut self) {
+        self.unreported = true;
+    }
+
+    /// Whether the failures have been taken, so that later ones are to be watched for.
+    pub(super) fn watches(&self) -> bool {
+        !self.unreported
+    }
+
+    /// What to send now.
+    pub(super) fn tick(&mut self, now: Duration, random: &mut Random) -> Option<Request> {
+        if self.known.expire(now) {
+            self.standing = None;
+        }
+        self.count(now);
+        if self.in_flight {
+            return None;
+        }
+        let request = self.request(now, random);
+        self.in_flight = request.is_some();
+        request
+    }
+
+    /// When there may be something to send: in the past if there is something now.
+    pub(super) fn wake_at(&self) -> Duration {
+        let mut at = self.traffic.due();
+        if self.in_flight || self.mute {
+            return at;
+        }
+        if self.next.is_some() || !self.pulse.answered || self.changed() {
+            return Duration::ZERO;
+        }
+        if self.known.state() == FleetState::Closed {
+            if !self.outbox.is_empty() {
+                return Duration::ZERO;
+            }
+            if self.unreported {
+                at = at.min(self.tokens.next());
+            }
+        }
+        at.min(self.pulse.due)
+    }
+
+    fn request(&mut self, now: Duration, random: &mut Random) -> Option<Request> {
+        let judge = self.judge();
+        self.mute = judge.is_none();
+        let judge = judge?;
+        if !self.pulse.answered || self.changed() {
+            return Some(Request::Pulse(self.announce()));
+        }
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
+        if let Some(report) = self.report(judge, now) {
+            return Some(report);
+        }
+        if self.pulse.due > now {
+            return None;
+        }
+        if self.known.state() == FleetState::Closed && !self.traffic.has_calls() {
+            self.pulse.idle = true;
+            self.pulse.announced = 0.0;
+            self.plan_pulse(now, random);
+            return None;
+        }
+        Some(Request::Pulse(self.announce()))
+    }
+
+    fn report(&mut self, judge: Judge, now: Duration) -> Option<Request> {
+        if self.known.state() != FleetState::Closed {
+            return None;
+        }
+        if self.outbox.is_empty() && self.unreported && self.tokens.take(now) {
+            self.take(now);
+        }
+        let (number, failures) = self.outbox.next(now)?;
+        Some(Request::Report(judge.report(
+            self.sender(),
+            number,
+            failures,
+        )))
+    }
+
+    fn take(&mut self, now: Duration) {
+        self.unreported = false;
+        if let Some(it) = self.port.take_unreported() {
+            self.outbox
+                .add(it.failures(), it.surprise(), it.spread(), now);
+        }
+    }
+
+    fn announce(&mut self) -> Pulse {
+        self.pulse.silent = self.is_silent();
+        self.pulse.idle = false;
+        let rate = if self.pulse.silent {
+            0.0
+        } else {
+            let measured = self.traffic.regular();
+            let rise = self.traffic.rise(self.pulse.announced);
+            let own = self.port.calls_per_second().unwrap_or_default();
+            measured.unwrap_or(own).max(rise.unwrap_or_default())
+        };
+        self.pulse.announced = rate;
+        let normal = self.port.failure_rate().unwrap_or_default();
+        Pulse {
+            sender: self.sender(),
+            rate: whole(rate * 1_000.0).min(MAX_RATE),
+            normal: u32::try_from(whole(normal * f64::from(SHARE)))
+                .unwrap_or(u32::MAX)
+                .min(SHARE / 4),
+        }
+    }
+
+    /// The last message: no calls are to be expected.
+    pub(super) fn farewell(&mut self) -> Request {
+        Request::Pulse(Pulse {
+            rate: 0,
+            ..self.announce()
+        })
+    }
+
+    /// Whether the store must hear at once of the member's traffic.
+    fn changed(&self) -> bool {
+        if self.pulse.silent != self.is_silent() {
+            return true;
+        }
+        let resumes = self.pulse.idle && self.traffic.has_calls();
+        let rises = || self.traffic.rise(self.pulse.announced).is_some();
+        !self.pulse.silent && (resumes || rises())
+    }
+
+    /// Whether the breaker's calls must not be expected, because its failures aren't reported.
+    fn is_silent(&self) -> bool {
+        let counts = matches!(self.breaker.state(), State::Closed | State::MetricsOnly);
+        !counts && self.known.state() == FleetState::Closed
+    }
+
+    fn count(&mut self, now: Duration) {
+        if self.traffic.due() <= now {
+            self.breaker.snapshot_into(&mut self.snapshot);
+            let totals = self.snapshot.totals();
+            let asked = totals.calls().saturating_add(totals.rejected);
+            self.traffic.count(asked, now);
+        }
+    }
+
+    fn plan_pulse(&mut self, now: Duration, random: &mut Random) {
+        let mean = if self.known.state() == FleetState::Closed {
+            PULSE
+        } else {
+            PULSE_IN_OUTAGE
+        };
+        self.pulse.due = now + random.about(mean);
+    }
+
+    fn sender(&self) -> Sender {
+        self.known.sender(self.member)
+    }
+
+    /// Takes an answer.
+    pub(super) fn answered(
+        &mut self,
+        reply: &Reply,
+        now: Duration,
+        random: &mut Random,
+    ) -> Learned {
+        self.in_flight = false;
+        let entered = self.hear(reply.view(), now, random);
+        let mut first = false;
+        match reply {
+            Reply::Pulse(_) => {
+                first = !self.pulse.answered;
+                if first {
+                    // What failed while there was no store is no news.
+                    self.drop_failures();
+                }
+                self.pulse.answered = true;
+                self.plan_pulse(now, random);
+            }
+            Reply::Report(it) => {
+                self.outbox.answered();
+                if let Some(judge) = self.judge() {
+                    self.standing = judge.standing(it);
+                    let asks = it.counted && judge.may_trip(it);
+                    self.next = asks.then(|| Request::Weigh(judge.weigh(self.sender())));
+                }
+            }
+            Reply::Weigh(it) => {
+                if let Some(judge) = self.judge() {
+                    self.standing = judge.standing_without_loudest(it);
+                    let trip = judge.trip(it, self.sender(), first_wait(it.view.rate));
+                    self.next = trip.map(Request::Trip);
+                }
+            }
+            _ => {}
+        }
+        Learned { entered, first }
+    }
+
+    /// Takes a view that an answer or an announcement has. Returns the state that it enters.
+    pub(super) fn hear(
+        &mut self,
+        view: &FleetView,
+        now: Duration,
+        random: &mut Random,
+    ) -> Option<FleetState> {
+        let before = self.known.state();
+        if self.known.learn(view, now) != News::Newer || self.known.state() == before {
+            return None;
+        }
+        self.standing = None;
+        self.next = None;
+        // Failures of the former state say nothing about this one.
+        self.drop_failures();
+        self.plan_pulse(now, random);
+        Some(self.known.state())
+    }
+
+    fn drop_failures(&mut self) {
+        self.outbox.clear();
+        if self.unreported {
+            self.unreported = false;
+            let _old = self.port.take_unreported();
+        }
+    }
+
+    /// An answer is missing.
+    pub(super) fn failed(&mut self, was_refused: bool) {
+        self.in_flight = false;
+        self.next = None;
+        // The next message shows whether the store is gone.
+        self.pulse.due = Duration::ZERO;
+        if was_refused {
+            // Perhaps the store refuses an epoch that a liar has named.
+            self.known.forget();
+            self.outbox.clear();
+        }
+    }
+
+    /// The store is gone: the breaker decides for itself.
+    pub(super) fn lose(&mut self) {
+        self.in_flight = false;
+        self.next = None;
+        self.pulse.answered = false;
+        self.outbox.clear();
+        self.standing = None;
+    }
+
+    fn judge(&self) -> Option<Judge> {
+        self.port.rule().map(Judge::new)
+    }
+
+    pub(super) fn status(&self, now: Duration) -> BreakerStatus {
+        let view = self.known.view();
+        BreakerStatus {
+            name: Arc::clone(&self.name),
+            state: view.state,
+            for_time: if view.epoch == 0 {
+                Duration::ZERO
+            } else {
+                self.known.age(now)
+            },
+            share: match view.state {
+                FleetState::Closed => 1.0,
+                FleetState::Open => 0.0,
+                FleetState::Ramp => f64::from(view.share) / f64::from(SHARE),
+            },
+            members: view.members,
+            calls_per_second: crate::judge::number(view.rate) / 1_000.0,
+            standing: self.standing,
+        }
+    }
+}
+
+/// The time until the first probe, in ms: a hundred calls of the fleet.
+fn first_wait(rate: u64) -> u32 {
+    let millis = 100_000_000 / rate.max(1);
+    u32::try_from(millis.clamp(100, 2_000)).unwrap_or(2_000)
+}
+
+/// The nearest whole number; 0 for one below 0.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn whole(value: f64) -> u64 {
+    value.round() as u64
+}
