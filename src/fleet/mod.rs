@@ -12,6 +12,7 @@ use crate::breaker::shared::SharedBreaker;
 use crate::clock::Now;
 use crate::engine::UsualTraffic;
 use crate::error::ConfigError;
+pub use crate::recovery::joint::{FleetRecovery, FleetRound, FleetVerdict};
 
 /// A port through which a fleet reads a breaker.
 ///
