@@ -204,7 +204,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         reason = "counted: out of line, `.ci/run instructions` shows a longer path"
     )]
     #[inline(always)]
-    fn admit_by_phase<const IS_CALL: bool>(
+    pub(super) fn admit_by_phase<const IS_CALL: bool>(
         self,
         seen: StateWord,
         context: &impl CallContext,

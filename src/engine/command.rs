@@ -29,6 +29,9 @@ impl Core {
             // This thread forgets the opening first, for threads that see the new state before the
             // note below. That note then replaces what another thread has noted meanwhile.
             times.inspect(|_| self.latest_opening.forget());
+            #[cfg(feature = "fleet")]
+            let moved = self.force_over_orders(phase);
+            #[cfg(not(feature = "fleet"))]
             let moved = self.state.force(phase);
             if let Some(times) = times {
                 self.latest_opening.note(moved.generation, streak(times));

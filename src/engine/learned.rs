@@ -1,6 +1,7 @@
 //! What a breaker that decides by evidence tells its fleet: what it has learned, and its failures.
 
 use super::Core;
+use super::parts::ForFleet;
 use super::view::{Configuration, View, with_view};
 use crate::adaptive::{EvidenceRule, UnreportedFailures, UnreportedWord};
 use crate::policy::TripPolicy;
@@ -10,7 +11,7 @@ use crate::state::history::date_of;
 /// What a breaker has learned of its traffic.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct UsualTraffic {
-    /// The calls per second; 0.0 while the breaker is open.
+    /// The calls per second; 0.0 while the breaker is open by itself.
     pub(crate) calls_per_second: f64,
     /// The share of calls that usually fails.
     pub(crate) failure_rate: f64,
@@ -32,7 +33,7 @@ impl Core {
     /// The failures that the breaker's fleet wasn't told of, if the breaker is in a fleet.
     #[inline]
     pub(crate) fn unreported(&self) -> Option<&UnreportedWord> {
-        self.late.get()?.unreported.get()
+        Some(&self.for_fleet()?.unreported)
     }
 
     /// Takes the failures that the breaker's fleet wasn't told of, at `now`.
@@ -40,10 +41,16 @@ impl Core {
         self.unreported()?.take(date_of(now))
     }
 
-    /// Notes failures for a fleet from now on.
-    pub fn join_fleet(&self) -> &UnreportedWord {
+    /// What the breaker needs for its fleet, if it is in one.
+    #[inline]
+    pub(super) fn for_fleet(&self) -> Option<&ForFleet> {
+        self.late.get()?.fleet.get()
+    }
+
+    /// Notes failures for a fleet and follows its orders from now on.
+    pub fn join_fleet(&self) -> &ForFleet {
         let late = self.late.get_or_init(Box::default);
-        late.unreported.get_or_init(Box::default)
+        late.fleet.get_or_init(Box::default)
     }
 }
 
@@ -56,8 +63,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     fn usual_traffic(self) -> Option<UsualTraffic> {
         let evidence = self.evidence()?;
-        let state = self.state.load().phase().state();
-        let is_open = matches!(state, State::Open | State::ForcedOpen);
+        let seen = self.state.load();
+        let is_open = match seen.phase().state() {
+            // Calls that the fleet holds off are calls that it waits for.
+            State::Open => !self.follows_in(seen.generation()),
+            state => state == State::ForcedOpen,
+        };
         let pace = evidence.calls_per_second();
         Some(UsualTraffic {
             calls_per_second: if is_open { 0.0 } else { pace },

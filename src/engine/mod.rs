@@ -33,6 +33,8 @@ mod watch;
 mod eviction;
 #[cfg(feature = "fleet")]
 mod learned;
+#[cfg(feature = "fleet")]
+mod orders;
 #[cfg(feature = "registry")]
 mod open_share;
 #[cfg(feature = "async")]

@@ -14,6 +14,8 @@ use crate::events::{WouldTrips, listeners::Listeners};
 use crate::latency::{odds::Odds, times::Timed};
 #[cfg(feature = "async")]
 use crate::recovery::HealthChecks;
+#[cfg(feature = "fleet")]
+use crate::recovery::Orders;
 use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, MaxRetryAfter, OpenTimes};
 #[cfg(feature = "async")]
 use crate::sync::LateBox;
@@ -226,6 +228,16 @@ impl Overrides {
     }
 }
 
+/// What a breaker in a fleet needs.
+#[cfg(feature = "fleet")]
+#[derive(Debug, Default)]
+pub struct ForFleet {
+    /// The failures that the fleet wasn't told of.
+    pub unreported: UnreportedWord,
+    /// The fleet's orders.
+    pub orders: Orders,
+}
+
 /// The parts that a breaker may get after it was built.
 #[derive(Debug, Default)]
 pub(super) struct LateParts {
@@ -240,9 +252,9 @@ pub(super) struct LateParts {
     /// notified, so it is made for the first task.
     #[cfg(feature = "async")]
     pub(super) watchers: LateBox<EventQueue>,
-    /// The failures that the breaker's fleet wasn't told of, if the breaker is in a fleet.
+    /// What the breaker needs for its fleet, if it is in one.
     #[cfg(feature = "fleet")]
-    pub(super) unreported: LateBox<UnreportedWord>,
+    pub(super) fleet: LateBox<ForFleet>,
     pub(super) overrides: PublishedOnce<Replaceable<Overrides>>,
     /// The bound on the events of rejections, if rejections make events.
     #[cfg(feature = "tracing")]

@@ -24,9 +24,9 @@ use crate::{
 
 /// A probe, or a call that a ramp has admitted, at its end.
 #[derive(Clone, Copy)]
-struct EndedProbe {
-    ticket: Ticket,
-    outcome: Outcome,
+pub(super) struct EndedProbe {
+    pub(super) ticket: Ticket,
+    pub(super) outcome: Outcome,
     /// Whether the call took longer than the limit for slow calls.
     is_slow: bool,
     /// When the call began, in nanoseconds.
@@ -34,13 +34,13 @@ struct EndedProbe {
     /// How many nanoseconds the call took. A caller's own measurement takes precedence.
     took: u64,
     /// When the outcome was recorded, in nanoseconds.
-    now: u64,
+    pub(super) now: u64,
     /// See [`CallContext::label`].
-    label: Label,
+    pub(super) label: Label,
 }
 
 impl EndedProbe {
-    fn succeeded(self) -> bool {
+    pub(super) fn succeeded(self) -> bool {
         self.outcome == Outcome::Success && !self.is_slow
     }
 
@@ -162,6 +162,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             let wait = self.wait_half_open(wait, now);
             self.refuse(State::HalfOpen, wait, call(generation))
         };
+        #[cfg(feature = "fleet")]
+        if let Phase::Ramp(round) = seen.phase()
+            && round.unpack().is_ordered()
+        {
+            return self.admit_by_order::<IS_CALL>((seen, round), reading, now, context);
+        }
         let (Some(adaptive), Phase::Ramp(round)) = (self.adaptive(), seen.phase()) else {
             // Only an adaptive recovery makes ramps.
             return Err(half_open(None));
@@ -295,6 +301,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
         if let Phase::Ramp(_) = ticket.admitted.phase() {
             let is_current = self.is_current(ticket.admitted.generation());
+            #[cfg(feature = "fleet")]
+            if self.record_by_order(ended) {
+                return is_current;
+            }
             self.record_ramp_call(ended);
             is_current
         } else {

@@ -100,7 +100,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// The opening that starts an outage `now` and ends the call's generation.
     #[cold]
     #[inline(never)]
-    fn first_opening(self, call: Call<'_, impl CallContext>, now: u64) -> NextOpening {
+    pub(super) fn first_opening(self, call: Call<'_, impl CallContext>, now: u64) -> NextOpening {
         let generation = call.generation;
         if let Some(adaptive) = self.adaptive() {
             let within = self.lasted(generation, now);
@@ -206,7 +206,12 @@ impl Core {
             at: now,
             reason,
         };
-        if let State::Open | State::ForcedOpen = to {
+        let begins = matches!(to, State::Open | State::ForcedOpen);
+        // A fleet may lead a closed breaker into its ramp. The breaker then rejects calls for this
+        // cause.
+        #[cfg(feature = "fleet")]
+        let begins = begins || (from, to) == (State::Closed, State::HalfOpen);
+        if begins {
             self.note_opening(&entry);
         }
         let is_current = || self.is_current(generation);

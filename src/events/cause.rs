@@ -88,6 +88,20 @@ pub enum Cause {
         /// The evidence that a trip takes, in nats.
         needed: f64,
     },
+    /// A fleet had decided for its members; see `FleetPort::follow`. The numbers are the fleet's, as
+    /// its order gave them.
+    Fleet {
+        /// The members of the fleet.
+        members: u32,
+        /// Calls of the fleet that had failed.
+        failures: u64,
+        /// Calls of the fleet.
+        calls: u64,
+        /// The evidence, in nats; 0.0 if the order gave none.
+        nats: f64,
+        /// The evidence that the fleet's trip takes, in nats; 0.0 if the order gave none.
+        needed: f64,
+    },
     /// A call came back with [`Outcome::Trip`](crate::Outcome::Trip).
     TripRequested,
     /// The open time had passed, and a call asked for admission.

@@ -103,6 +103,9 @@ causes! {
          allows (limit {factor})",
         rate(failures, calls) / (1.0 - objective),
         rate(short_failures, short_calls) / (1.0 - objective);
+    15 Fleet { members, failures, calls, nats, needed }
+        "its fleet decided so: {failures} of {calls} calls of {members} members failed{}",
+        OfNeeded(nats, needed);
     20 ProbeSucceeded { share }
         "a probe succeeded; {:.1} % of the calls are let through", 100.0 * share;
     21 RampCompleted { failures, calls }
@@ -121,6 +124,19 @@ causes! {
     30 HalfOpenExpired {} "it was half-open for too long";
     40 Isolated {} "its group was isolated";
     41 Released {} "its group was released";
+}
+
+/// The evidence of a fleet, in a sentence about its calls. Nothing if none was needed.
+struct OfNeeded(f64, f64);
+
+impl fmt::Display for OfNeeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(nats, needed) = self;
+        if *needed == 0.0 {
+            return Ok(());
+        }
+        write!(f, "; evidence {nats:.1} nats of {needed:.1} needed")
+    }
 }
 
 /// A field's type, as a word.
@@ -169,6 +185,9 @@ fn next<T: Word>(words: &mut impl Iterator<Item = u64>) -> T {
 /// The code of evidence. Its word also holds two numbers.
 const EVIDENCE: u64 = 13;
 
+/// The code of a fleet's order. Its word also holds a number.
+const FLEET: u64 = 15;
+
 /// The code of a burn rate. Its word also holds a number.
 const BURN_RATE: u64 = 14;
 
@@ -193,13 +212,17 @@ impl Cause {
                     burning::count(burning::COUNT, short_calls),
                 ]
             }
+            FLEET => {
+                let [members, failures, calls, nats, needed, _] = words;
+                [code | members << 16, failures, calls, pair(nats, needed)]
+            }
             _ => [code, words[0], words[1], words[2]],
         };
         [first + 1, second, third, fourth]
     }
 
     /// Unpacks what [`encode`](Self::encode) returned; `None` for no cause.
-    pub(super) fn decode_packed(PackedCause(words): PackedCause) -> Option<Self> {
+    pub(crate) fn decode_packed(PackedCause(words): PackedCause) -> Option<Self> {
         (words[0] != 0).then(|| Self::decode(words))
     }
 
@@ -219,6 +242,10 @@ impl Cause {
                 ((1e6 - burning::steps(a)) / 1e6).to_bits(),
                 (burning::steps(b) / 1e3).to_bits(),
             ],
+            FLEET => {
+                let [nats, needed] = unpair(c);
+                [word >> 16, a, b, nats, needed, 0]
+            }
             _ => padded([a, b, c]),
         };
         Self::of_words(code, words)
@@ -370,6 +397,13 @@ mod tests {
                 within: Duration::from_millis(310),
                 usual: 0.009,
                 nats: 18.25,
+                needed: 18.0,
+            },
+            Cause::Fleet {
+                members: u32::MAX,
+                failures: u64::MAX,
+                calls: 1,
+                nats: 21.5,
                 needed: 18.0,
             },
             Cause::Manual,

@@ -18,6 +18,7 @@ impl Cause {
     /// | opens again or closes | `half_open_expired` |
     /// | is forced open by its group | `isolated` |
     /// | enters any state | `reconfigured`, `manual`, `released` |
+    /// | opens, becomes half-open or closes, by its fleet | `fleet` |
     ///
     /// ```
     /// use tripcurve::events::Cause;
@@ -37,6 +38,7 @@ impl Cause {
             Self::LatencyPercentile { .. } => "latency_percentile",
             Self::SlowerThanUsual { .. } => "slower_than_usual",
             Self::Evidence { .. } => "evidence",
+            Self::Fleet { .. } => "fleet",
             Self::TripRequested => "trip_requested",
             Self::OpenExpired => "open_expired",
             Self::HealthCheckSucceeded => "health_check_succeeded",

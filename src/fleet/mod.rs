@@ -1,8 +1,8 @@
 //! What a breaker has for a fleet: many processes that judge their dependency together.
 //!
 //! A [`FleetPort`] gives the rule by which the breaker trips, what the breaker has learned, and the
-//! failures that the fleet hasn't been told of yet. It changes no decision of the breaker. Other
-//! packages exchange and judge what they read from it.
+//! failures that the fleet hasn't been told of yet. Other packages exchange and judge what they read
+//! from it. What they decide comes back as an [`Order`].
 
 use std::{fmt, sync::Arc};
 
@@ -13,8 +13,9 @@ use crate::clock::Now;
 use crate::engine::UsualTraffic;
 use crate::error::ConfigError;
 pub use crate::recovery::joint::{FleetRecovery, FleetRound, FleetVerdict};
+pub use crate::recovery::order::{Followed, Order, RoundCalls};
 
-/// A port through which a fleet reads a breaker.
+/// A port through which a fleet reads a breaker and gives it orders.
 ///
 /// Clones are ports of the same breaker. [`CircuitBreaker::fleet_port`] makes one. A port keeps the
 /// breaker's state alive. With the breaker's first port, a failing call costs some 40 instructions
@@ -87,8 +88,9 @@ impl FleetPort {
     /// The breaker's traffic, in calls per second: above 0.0, at most 1e8.
     ///
     /// The breaker measures it about once a second, when a call fails or ends. A new breaker takes
-    /// it for 1.0. It is 0.0 while the breaker is open, because no calls are made then. `None` if
-    /// the breaker no longer has an adaptive policy.
+    /// it for 1.0. It is 0.0 while the breaker is open by its own decision or by hand, because no
+    /// calls are made then. While it is open by an [order](Self::follow), it is the last traffic
+    /// before. `None` if the breaker no longer has an adaptive policy.
     #[must_use]
     pub fn calls_per_second(&self) -> Option<f64> {
         self.usual().map(|it| it.calls_per_second)
@@ -109,7 +111,7 @@ impl FleetPort {
     /// Needs no runtime. Several tasks may wait, and all of them wake. Dropping the future loses
     /// nothing. It allocates, and a breaker without failures never completes it.
     pub async fn until_unreported(&self) {
-        while let Some(change) = self.shared.core.join_fleet().listen() {
+        while let Some(change) = self.shared.core.join_fleet().unreported.listen() {
             change.await;
         }
     }
@@ -138,6 +140,103 @@ impl FleetPort {
     #[must_use]
     pub fn take_unreported(&self) -> Option<UnreportedFailures> {
         self.shared.core.take_unreported(self.shared.nanos())
+    }
+
+    /// Follows an order of the fleet, and says what that changed.
+    ///
+    /// The breaker ignores an order of an older epoch. It also ignores orders while it is forced
+    /// open, isolated, disabled or metrics-only, or tripped by hand. After
+    /// [`reset`](CircuitBreaker::reset) and [`trip`](CircuitBreaker::trip), a breaker that knew of an
+    /// open fleet ignores orders until one says that the fleet is closed. A breaker without an
+    /// adaptive policy ignores all. Unlike a trip of its own, an order opens a breaker that [warms
+    /// up](crate::CircuitBreakerBuilder::warm_up). It also takes a place among the breakers of a
+    /// registry that may be open, even if none is free.
+    ///
+    /// Transitions have the cause [`Fleet`](crate::events::Cause::Fleet). Their outcomes belong to
+    /// their generation: a call that was admitted before an order changes nothing after it.
+    ///
+    /// Never blocks, and doesn't allocate. Give the orders of a breaker from one thread at a time.
+    /// If two threads give orders of different epochs at once, the breaker may follow either, for
+    /// as long as an order [lasts](Order::LASTS).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tripcurve::fleet::{Followed, Order};
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, State};
+    ///
+    /// let (clock, hand) = Clock::mock();
+    /// let payments = CircuitBreaker::builder("payments").clock(clock).build()?;
+    /// let port = payments.fleet_port()?;
+    /// port.follow(Order::open(1));
+    /// hand.advance(Order::LASTS - std::time::Duration::from_millis(1));
+    /// assert!(payments.try_acquire().is_err());
+    /// assert_eq!(port.follow(Order::open(1)), Followed::Kept);
+    /// hand.advance(Order::LASTS);
+    /// assert!(payments.try_acquire().is_ok(), "a probe of its own");
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    #[allow(
+        clippy::must_use_candidate,
+        reason = "the order is followed whether or not the caller looks at the answer"
+    )]
+    pub fn follow(&self, order: Order) -> Followed {
+        self.shared.core.follow(order, &*self.shared)
+    }
+
+    /// Stops following an order, because the store is lost. Does nothing if none is followed.
+    ///
+    /// An open breaker then waits for as long as if it had opened by itself now, with its jitter.
+    /// It doesn't wait longer than the order lasts. A ramp goes on from its share, by the breaker's
+    /// own judgement. If the breaker's [recovery](crate::Recovery) knows no ramp, its probes follow.
+    /// A later order of the same epoch is followed again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tripcurve::fleet::Order;
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::CircuitBreaker;
+    ///
+    /// let (clock, hand) = Clock::mock();
+    /// let payments = CircuitBreaker::builder("payments").clock(clock).build()?;
+    /// let port = payments.fleet_port()?;
+    /// port.follow(Order::open(1));
+    /// port.drop_order();
+    /// hand.advance(std::time::Duration::from_secs(5));
+    /// assert!(payments.try_acquire().is_ok(), "a probe of its own");
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    pub fn drop_order(&self) {
+        self.shared.core.drop_order(self.shared.nanos());
+    }
+
+    /// Takes the calls of the present round of the fleet's ramp that have come back. `None` if
+    /// there are none, or if the breaker follows no ramp.
+    ///
+    /// Each call counts once, in the round that admitted it. A call that comes back in a later round
+    /// or after the ramp isn't counted. Ignored calls aren't either.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::fleet::Order;
+    ///
+    /// let payments = CircuitBreaker::builder("payments").build()?;
+    /// let port = payments.fleet_port()?;
+    /// port.follow(Order::ramp(1, 1, 1.0));
+    /// payments.try_acquire()?.success();
+    /// payments.try_acquire()?.failure();
+    /// let calls = port.take_round().unwrap();
+    /// assert_eq!((calls.round(), calls.good(), calls.bad()), (1, 1, 1));
+    /// assert_eq!(port.take_round(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn take_round(&self) -> Option<RoundCalls> {
+        self.shared.core.take_round()
     }
 
     fn usual(&self) -> Option<UsualTraffic> {

@@ -9,6 +9,10 @@ pub(crate) mod half_open;
 #[cfg(feature = "fleet")]
 pub(crate) mod joint;
 pub(crate) mod open_times;
+#[cfg(feature = "fleet")]
+pub(crate) mod order;
+#[cfg(feature = "fleet")]
+pub(crate) mod orders;
 pub(crate) mod outage;
 pub(crate) mod ramp;
 pub(crate) mod retry_after;
@@ -25,6 +29,10 @@ pub(crate) use clients::Clients;
 pub(crate) use half_open::HalfOpenLimit;
 pub use half_open::HalfOpenVerdict;
 pub(crate) use open_times::{LatestOpening, OpenTimes, Streak};
+#[cfg(feature = "fleet")]
+pub(crate) use order::{Followed, Order, OrderKind, RoundCalls};
+#[cfg(feature = "fleet")]
+pub(crate) use orders::{Latest, Orders};
 pub(crate) use outage::Outage;
 pub(crate) use ramp::{Ask, Ramp, RampReport};
 pub(crate) use retry_after::{MaxRetryAfter, RetryAfter};

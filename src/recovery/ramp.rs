@@ -4,6 +4,8 @@ use super::clients::Clients;
 use super::steps::{Ladder, Steps};
 use super::verdict::{Pace, Rules, Verdict};
 use crate::events::Cause;
+#[cfg(feature = "fleet")]
+use crate::state::RampMode;
 use crate::state::history::date_of;
 use crate::state::{AtomicState, Generation, Phase, Round, Share, StateChange, StateWord};
 use crate::sync::field::Field;
@@ -288,9 +290,7 @@ impl Ramp {
         took: u64,
     ) -> Option<(StateChange, Cause)> {
         let generation = probe.ticket.generation();
-        let shortest = self.clients.rounds_last(Self::SHORTEST_ROUND);
-        let longest = Self::LONGEST_ROUND.max(shortest);
-        let round = took.saturating_mul(3).clamp(shortest, longest);
+        let round = self.bounded(took.saturating_mul(3));
         let asked = self.asked.load();
         // A probe may come back after another has begun the ramp. It must change nothing then.
         if state.load().generation() != generation {
@@ -318,6 +318,41 @@ impl Ramp {
         let moved = state.leave(generation, Phase::Ramp(first.pack()))?;
         let share = first.share.as_f64();
         Some((moved, Cause::ProbeSucceeded { share }))
+    }
+
+    /// Goes on from the share of `seen`, in which a fleet has led the ramp so far.
+    ///
+    /// # Errors
+    /// Another thread has changed the word since `seen`. The error is the word that was found.
+    #[cfg(feature = "fleet")]
+    pub fn take_over(
+        &self,
+        state: &AtomicState,
+        (seen, led): (StateWord, Round),
+        now: u64,
+    ) -> Result<(), StateWord> {
+        let own = match &self.guide {
+            Guide::Rules(_) => Round {
+                number: led.number.wrapping_add(1),
+                ..Round::first(led.share, RampMode::Fast)
+            },
+            Guide::Ladder(ladder) => ladder.within(led.share),
+        };
+        let asked = self.asked.load();
+        // As in `start`: the exchange publishes these words, and a thread that comes late does
+        // little harm. Twice the time that calls take is known.
+        let round = self.patience.load() / 2 * 3;
+        self.round.store(self.bounded(round));
+        self.unanswered.store(0);
+        self.note_begin(own, now, asked);
+        self.since.raise(now);
+        state.stay(seen, Phase::Ramp(own.pack()))
+    }
+
+    /// The length of a round, in nanoseconds: `round` within its bounds.
+    fn bounded(&self, round: u64) -> u64 {
+        let shortest = self.clients.rounds_last(Self::SHORTEST_ROUND);
+        round.clamp(shortest, Self::LONGEST_ROUND.max(shortest))
     }
 
     /// Notes that a call of the recovery has come back after `took` nanoseconds. Its outcome

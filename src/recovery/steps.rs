@@ -98,6 +98,14 @@ impl Ladder {
         })
     }
 
+    /// The largest step that admits no more than `share`, or the first.
+    #[cfg(feature = "fleet")]
+    pub(super) fn within(&self, share: Share) -> Round {
+        let past = self.shares.iter().filter(|it| **it <= share).count();
+        let number = u8::try_from(past.saturating_sub(1)).unwrap_or(0);
+        self.step(number).unwrap_or_else(|| self.first())
+    }
+
     /// Judges a step that has lasted for `lasted` nanoseconds.
     pub(super) fn judge(&self, round: Round, lasted: u64) -> Verdict {
         if self.test.finds_too_many(round, 1.0) {

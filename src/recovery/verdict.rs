@@ -264,6 +264,9 @@ impl Rules {
             RampMode::Tolerant if pace.tolerates_more => self.more_lenient,
             RampMode::Tolerant => self.lenient,
             RampMode::Fast | RampMode::Cautious => self.strict,
+            // A fleet judges the rounds that it has set.
+            #[cfg(feature = "fleet")]
+            RampMode::Ordered => self.strict,
         };
         if test.finds_too_many(round, pace.dispersion) {
             return Self::cut(round, pace);
@@ -333,6 +336,8 @@ impl Rules {
         match mode {
             RampMode::Fast => pace.first(1.0),
             RampMode::Cautious | RampMode::Tolerant => pace.smallest(),
+            #[cfg(feature = "fleet")]
+            RampMode::Ordered => pace.smallest(),
         }
     }
 
@@ -356,6 +361,8 @@ impl Rules {
         match mode {
             RampMode::Fast => Self::BOLD_GROWTH,
             RampMode::Cautious => Self::CAREFUL_GROWTH,
+            #[cfg(feature = "fleet")]
+            RampMode::Ordered => Self::CAREFUL_GROWTH,
             RampMode::Tolerant => Self::LENIENT_GROWTH,
         }
     }

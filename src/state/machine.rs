@@ -346,6 +346,21 @@ impl AtomicState {
         Ok(())
     }
 
+    /// Ends the open time of `seen` at `until`, within the generation, if the word still is `seen`.
+    ///
+    /// # Errors
+    /// Another thread has changed the word. The error is the word that was found.
+    #[cfg(feature = "fleet")]
+    pub fn shorten(&self, seen: StateWord, until: Moment) -> Result<(), StateWord> {
+        self.exchange(
+            seen,
+            StateWord::new(seen.generation(), Phase::Open { until }),
+        )?;
+        // `exactly` ignores a moment that doesn't match the word.
+        self.open_until.store(until.nanos());
+        Ok(())
+    }
+
     /// Repeats `attempt` until no other thread has changed the word meanwhile.
     ///
     /// An attempt returns the word that it found instead of the one it was given.

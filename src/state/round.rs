@@ -65,6 +65,9 @@ pub enum RampMode {
     Cautious,
     /// Calls fail, but the load isn't the reason.
     Tolerant,
+    /// A fleet leads the ramp.
+    #[cfg(feature = "fleet")]
+    Ordered,
 }
 
 /// A round of a ramp.
@@ -105,6 +108,23 @@ impl Round {
             bad: 0,
             good: 0,
         }
+    }
+
+    /// A round of a ramp that a fleet leads. A number beyond eight bits wraps.
+    #[cfg(feature = "fleet")]
+    #[must_use]
+    pub fn ordered(number: u32, share: Share) -> Self {
+        Self {
+            number: number.to_le_bytes()[0],
+            ..Self::first(share, RampMode::Ordered)
+        }
+    }
+
+    /// Whether a fleet leads the ramp of this round.
+    #[cfg(feature = "fleet")]
+    #[must_use]
+    pub fn is_ordered(self) -> bool {
+        self.mode == RampMode::Ordered
     }
 
     /// This round without its counts, as tickets hold it.
@@ -176,6 +196,8 @@ impl PackedRound {
             mode: match layout::MANNER.get(bits) {
                 0 => RampMode::Fast,
                 1 => RampMode::Cautious,
+                #[cfg(feature = "fleet")]
+                3 => RampMode::Ordered,
                 _ => RampMode::Tolerant,
             },
             settles: layout::SETTLES.get(bits) == 1,
@@ -194,7 +216,9 @@ pub(crate) mod tests {
         let manners = prop_oneof![
             Just(RampMode::Fast),
             Just(RampMode::Cautious),
-            Just(RampMode::Tolerant)
+            Just(RampMode::Tolerant),
+            #[cfg(feature = "fleet")]
+            Just(RampMode::Ordered),
         ];
         (
             any::<u8>(),

@@ -38,6 +38,8 @@ mod exact_times;
 mod falling_traffic;
 mod faults;
 #[cfg(feature = "fleet")]
+mod fleet_orders;
+#[cfg(feature = "fleet")]
 mod fleet_port;
 mod generation;
 mod grpc;
