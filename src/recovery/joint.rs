@@ -130,6 +130,15 @@ impl FleetRound {
         self.0.share.as_f64()
     }
 
+    /// This round with another share. The smallest share is a 1,024th.
+    #[must_use]
+    pub fn with_share(self, share: f64) -> Self {
+        Self(Round {
+            share: Share::nearest(share),
+            ..self.0
+        })
+    }
+
     /// How long after the round's beginning a call must end to count.
     ///
     /// The dependency first recovers from the load of the round before.

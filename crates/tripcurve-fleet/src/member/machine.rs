@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use tripcurve::CircuitBreaker;
-use tripcurve::fleet::FleetPort;
+use tripcurve::fleet::{FleetPort, Order};
 
 use super::error::JoinError;
 use super::joining::Joined;
 use super::link::{Link, Phase};
 use super::mass::MassOrders;
 use super::random::Random;
+use super::recovery::Probed;
 use super::request::{Reply, Request};
 use super::seat::Seat;
 use super::status::{FleetStatus, Notice, StoreStatus};
@@ -41,6 +42,10 @@ pub enum Effect {
     Send(Outgoing),
     /// Wait until the port has unreported failures. Then call [`Machine::fails`].
     Watch(SeatId, FleetPort),
+    /// Let the breaker follow an order.
+    Follow(FleetPort, Order),
+    /// Let the breaker decide for itself.
+    DropOrder(FleetPort),
     /// Stop to wait for unreported failures of a breaker that has left.
     Unwatch(SeatId),
     /// Tell the listeners.
@@ -174,6 +179,8 @@ impl Machine {
         };
         self.joining.retain(|it| it.0 != id);
         self.effects.push_back(Effect::Unwatch(id));
+        self.effects
+            .push_back(Effect::DropOrder(seat.port().clone()));
         if self.link.is_up() && seat.has_answer() {
             self.quota.note(now);
             self.effects.push_back(Effect::Send(Outgoing {
@@ -228,13 +235,10 @@ impl Machine {
     }
 
     fn tick(&mut self, id: SeatId, now: Duration) -> Option<Outgoing> {
-        let seat = self.seats.get_mut(&id)?;
-        let watched = seat.watches();
-        let request = seat.tick(now, &mut self.random);
-        let watches = seat.watches();
-        let key = seat.key().clone();
-        self.watch(id, !watched && watches);
-        self.plan(id, now);
+        let (key, request) = self.with(id, now, |seat, random| {
+            let request = seat.tick(now, random);
+            (seat.key().clone(), request)
+        })?;
         request.map(|request| Outgoing {
             seat: id,
             session: self.link.session(),
@@ -242,6 +246,28 @@ impl Machine {
             request,
             first: !self.link.is_up(),
         })
+    }
+
+    /// Does something with a seat, and then what the seat wants done.
+    fn with<T>(
+        &mut self,
+        id: SeatId,
+        now: Duration,
+        act: impl FnOnce(&mut Seat, &mut Random) -> T,
+    ) -> Option<T> {
+        let seat = self.seats.get_mut(&id)?;
+        let watched = seat.watches();
+        let done = act(seat, &mut self.random);
+        if !watched && seat.watches() {
+            self.effects
+                .push_back(Effect::Watch(id, seat.port().clone()));
+        }
+        for order in seat.orders() {
+            self.effects
+                .push_back(Effect::Follow(seat.port().clone(), order));
+        }
+        self.plan(id, now);
+        Some(done)
     }
 
     /// When to call [`poll`](Self::poll) without an event.
@@ -283,6 +309,8 @@ impl Machine {
         }
         for seat in self.seats.values_mut() {
             seat.lose();
+            self.effects
+                .push_back(Effect::DropOrder(seat.port().clone()));
         }
         for (_, sender) in self.joining.drain(..) {
             self.effects
@@ -290,17 +318,14 @@ impl Machine {
         }
     }
 
-    /// A breaker has unreported failures, or has changed its state.
+    /// A breaker has unreported failures.
     pub fn fails(&mut self, id: SeatId, now: Duration) {
-        if let Some(seat) = self.seats.get_mut(&id) {
-            seat.fails();
-            self.plan(id, now);
-        }
+        self.with(id, now, |seat, _| seat.fails());
     }
 
     /// A breaker has changed its state.
-    pub fn changed(&mut self, id: SeatId, now: Duration) {
-        self.plan(id, now);
+    pub fn changed(&mut self, id: SeatId, probed: Probed, now: Duration) {
+        self.with(id, now, |seat, _| seat.changes(probed));
     }
 
     /// A message was answered, or wasn't.
@@ -314,15 +339,13 @@ impl Machine {
                 self.learn(it.seat, &reply, now);
             }
             Err(error) => {
-                if let Some(seat) = self.seats.get_mut(&it.seat) {
-                    seat.failed(matches!(error, StoreError::Refused(_)));
-                }
+                let was_refused = matches!(error, StoreError::Refused(_));
+                self.with(it.seat, now, |seat, _| seat.failed(was_refused));
                 if self.link.missed() {
                     self.lost(it.session, &text(&error), now);
                 }
             }
         }
-        self.plan(it.seat, now);
     }
 
     /// The store works.
@@ -341,13 +364,12 @@ impl Machine {
     }
 
     fn learn(&mut self, id: SeatId, reply: &Reply, now: Duration) {
-        let Some(seat) = self.seats.get_mut(&id) else {
+        let learned = self.with(id, now, |seat, random| {
+            (seat.answered(reply, now, random), seat.state())
+        });
+        let Some((learned, state)) = learned else {
             return;
         };
-        let watched = seat.watches();
-        let learned = seat.answered(reply, now, &mut self.random);
-        let (watches, state) = (seat.watches(), seat.state());
-        self.watch(id, !watched && watches);
         if let Some(state) = learned.entered {
             self.entered(id, state, now);
         }
@@ -369,21 +391,14 @@ impl Machine {
         if !self.link.is_up() {
             return;
         }
-        let found = self
-            .seats
-            .iter_mut()
-            .find(|(_, seat)| seat.key().as_str() == it.key);
-        let Some((&id, seat)) = found else {
+        let mut seats = self.seats.iter();
+        let Some((&id, _)) = seats.find(|(_, seat)| seat.key().as_str() == it.key) else {
             return self.announced_elsewhere(it);
         };
-        let watched = seat.watches();
-        let entered = seat.hear(&it.view, now, &mut self.random);
-        let watches = seat.watches();
-        self.watch(id, !watched && watches);
-        if let Some(state) = entered {
+        let entered = self.with(id, now, |seat, random| seat.hear(&it.view, now, random));
+        if let Some(state) = entered.flatten() {
             self.entered(id, state, now);
         }
-        self.plan(id, now);
     }
 
     /// Warns of a fleet that differs from one of ours in its settings only.
@@ -418,13 +433,6 @@ impl Machine {
                 self.effects
                     .push_back(Effect::Notify(Notice::MassOrder { opened, joined }));
             }
-        }
-    }
-
-    fn watch(&mut self, id: SeatId, again: bool) {
-        if let Some(seat) = self.seats.get(&id).filter(|_| again) {
-            self.effects
-                .push_back(Effect::Watch(id, seat.port().clone()));
         }
     }
 

@@ -13,6 +13,7 @@ mod machine;
 mod mass;
 mod outbox;
 mod random;
+mod recovery;
 mod request;
 mod seat;
 mod status;
@@ -25,6 +26,7 @@ pub use error::{JoinError, SpawnError};
 pub use handle::Fleet;
 pub use joining::{Joined, Joining};
 pub use machine::{Effect, Machine, Names, Outgoing, SeatId};
+pub use recovery::Probed;
 pub use request::{Reply, Request};
 pub use status::{BreakerStatus, FleetStatus, Notice, StoreStatus};
 

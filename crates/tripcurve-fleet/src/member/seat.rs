@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tripcurve::fleet::FleetPort;
+use tripcurve::fleet::{FleetPort, FleetRecovery, Order};
 use tripcurve::snapshot::Snapshot;
 use tripcurve::{CircuitBreaker, State};
 
 use super::known::{Known, News};
 use super::outbox::Outbox;
 use super::random::Random;
+use super::recovery::{Own, Probed, Recovery, millis};
 use super::request::{Reply, Request};
 use super::status::BreakerStatus;
 use super::tokens::Tokens;
@@ -47,6 +48,9 @@ pub(super) struct Seat {
     /// What the last answer asks for.
     next: Option<Request>,
     standing: Option<Standing>,
+    recovery: Recovery,
+    /// What the breaker must do, in this order.
+    orders: Vec<Order>,
 }
 
 /// What a member has announced of a breaker's traffic.
@@ -95,7 +99,14 @@ impl Seat {
             mute: false,
             next: None,
             standing: None,
+            recovery: Recovery::default(),
+            orders: Vec::new(),
         }
+    }
+
+    /// Takes what the breaker must do.
+    pub(super) fn orders(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.orders)
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -136,7 +147,9 @@ impl Seat {
     pub(super) fn tick(&mut self, now: Duration, random: &mut Random) -> Option<Request> {
         if self.known.expire(now) {
             self.standing = None;
+            self.recovery.lose();
         }
+        self.orders.extend(self.recovery.expire(&self.known, now));
         self.count(now);
         if self.in_flight {
             return None;
@@ -164,6 +177,7 @@ impl Seat {
             }
         }
         at.min(self.pulse.due)
+            .min(self.recovery.wake_at(self.known.state()))
     }
 
     fn request(&mut self, now: Duration, random: &mut Random) -> Option<Request> {
@@ -179,6 +193,12 @@ impl Seat {
         if let Some(report) = self.report(judge, now) {
             return Some(report);
         }
+        let rule = self.port.rule().map(|it| FleetRecovery::new(&it))?;
+        let own = Self::own((&self.known, &self.port), self.member, rule, &self.traffic);
+        let part = self.recovery.request(&own, &mut self.outbox, now, random);
+        if part.is_some() {
+            return part;
+        }
         if self.pulse.due > now {
             return None;
         }
@@ -189,6 +209,22 @@ impl Seat {
             return None;
         }
         Some(Request::Pulse(self.announce()))
+    }
+
+    fn own<'a>(
+        (known, port): (&'a Known, &'a FleetPort),
+        member: Member,
+        rule: FleetRecovery,
+        traffic: &Traffic,
+    ) -> Own<'a> {
+        let rate = traffic.regular().or_else(|| port.calls_per_second());
+        Own {
+            known,
+            member,
+            port,
+            rule,
+            rate: in_thousandths(rate.unwrap_or_default()),
+        }
     }
 
     fn report(&mut self, judge: Judge, now: Duration) -> Option<Request> {
@@ -229,7 +265,7 @@ impl Seat {
         let normal = self.port.failure_rate().unwrap_or_default();
         Pulse {
             sender: self.sender(),
-            rate: whole(rate * 1_000.0).min(MAX_RATE),
+            rate: in_thousandths(rate),
             normal: u32::try_from(whole(normal * f64::from(SHARE)))
                 .unwrap_or(u32::MAX)
                 .min(SHARE / 4),
@@ -313,13 +349,49 @@ impl Seat {
             Reply::Weigh(it) => {
                 if let Some(judge) = self.judge() {
                     self.standing = judge.standing_without_loudest(it);
-                    let trip = judge.trip(it, self.sender(), first_wait(it.view.rate));
+                    let trip = judge.trip(it, self.sender(), self.first_wait(it.view.rate));
                     self.next = trip.map(Request::Trip);
                 }
             }
-            _ => {}
+            Reply::Result(_) => self.recovery.resulted(),
+            Reply::Lease(_) | Reply::Round(_) => self.recover(reply, now, random),
+            Reply::Trip(_) | Reply::Step(_) => {}
         }
         Learned { entered, first }
+    }
+
+    /// Takes an answer that belongs to the recovery.
+    fn recover(&mut self, reply: &Reply, now: Duration, random: &mut Random) {
+        let Some(rule) = self.port.rule().map(|it| FleetRecovery::new(&it)) else {
+            return;
+        };
+        let own = Self::own((&self.known, &self.port), self.member, rule, &self.traffic);
+        match reply {
+            Reply::Lease(it) => {
+                let order = self.recovery.leased(it, &own, now, random);
+                self.orders.extend(order);
+            }
+            Reply::Round(it) => {
+                let step = self.recovery.rounded(it, &own, now);
+                self.next = step.map(Request::Step);
+            }
+            _ => {}
+        }
+    }
+
+    /// The time until the first probe, in ms.
+    fn first_wait(&self, rate: u64) -> u32 {
+        let rate = crate::judge::number(rate) / 1_000.0;
+        let wait = self
+            .port
+            .rule()
+            .map(|it| FleetRecovery::new(&it).wait(rate, Duration::ZERO));
+        wait.map_or(1_000, millis)
+    }
+
+    /// The breaker has changed its state.
+    pub(super) fn changes(&mut self, probed: Probed) {
+        self.orders.extend(self.recovery.probed(probed));
     }
 
     /// Takes a view that an answer or an announcement has. Returns the state that it enters.
@@ -330,15 +402,39 @@ impl Seat {
         random: &mut Random,
     ) -> Option<FleetState> {
         let before = self.known.state();
-        if self.known.learn(view, now) != News::Newer || self.known.state() == before {
+        let news = self.known.learn(view, now);
+        if news == News::Older {
             return None;
         }
-        self.standing = None;
+        if news == News::Newer || self.known.state() != FleetState::Closed {
+            self.follow(now, random);
+        }
+        if self.known.state() == before {
+            return None;
+        }
+        if self.known.state() == FleetState::Closed {
+            self.standing = None;
+        }
         self.next = None;
         // Failures of the former state say nothing about this one.
         self.drop_failures();
         self.plan_pulse(now, random);
         Some(self.known.state())
+    }
+
+    /// Gives the breaker the order that belongs to the known state.
+    fn follow(&mut self, now: Duration, random: &mut Random) {
+        let Some(rule) = self.port.rule().map(|it| FleetRecovery::new(&it)) else {
+            return;
+        };
+        let own = Self::own((&self.known, &self.port), self.member, rule, &self.traffic);
+        let order = self.recovery.hear(&own, now, random);
+        let members = u32::try_from(self.known.view().members).unwrap_or(u32::MAX);
+        let order = order.members(members);
+        self.orders.push(match &self.standing {
+            Some(it) => order.evidence(it.usual.evidence, it.usual.needed),
+            None => order,
+        });
     }
 
     fn drop_failures(&mut self) {
@@ -369,6 +465,8 @@ impl Seat {
         self.pulse.answered = false;
         self.outbox.clear();
         self.standing = None;
+        self.recovery.lose();
+        self.orders.clear();
     }
 
     fn judge(&self) -> Option<Judge> {
@@ -397,10 +495,9 @@ impl Seat {
     }
 }
 
-/// The time until the first probe, in ms: a hundred calls of the fleet.
-fn first_wait(rate: u64) -> u32 {
-    let millis = 100_000_000 / rate.max(1);
-    u32::try_from(millis.clamp(100, 2_000)).unwrap_or(2_000)
+/// A call rate in a message.
+fn in_thousandths(calls_per_second: f64) -> u64 {
+    whole(calls_per_second * 1_000.0).min(MAX_RATE)
 }
 
 /// The nearest whole number; 0 for one below 0.

@@ -20,6 +20,7 @@ use tripcurve::handles::ListeningGuard;
 use super::error::JoinError;
 use super::joining::Joining;
 use super::machine::{Effect, Machine, Outgoing, SeatId, text};
+use super::recovery::Probed;
 use super::request::Reply;
 use super::status::{FleetStatus, Notice};
 use crate::store::{Announcement, Store, StoreError};
@@ -53,7 +54,7 @@ impl Listeners {
 /// What handles tell the task.
 enum Poke {
     /// A breaker has changed its state.
-    Changed(SeatId),
+    Changed(SeatId, Probed),
     /// The machine has something to do.
     Look,
     /// The last handle is gone.
@@ -93,8 +94,8 @@ impl Shared {
     pub(super) fn join<C>(&self, breaker: &CircuitBreaker<C>) -> Result<Joining, JoinError> {
         let (id, joined) = self.machine(|machine, now| machine.join(breaker, now))?;
         let pokes = self.pokes.clone();
-        let listening = breaker.on_transition(move |_| {
-            let _ = pokes.unbounded_send(Poke::Changed(id));
+        let listening = breaker.on_transition(move |it| {
+            let _ = pokes.unbounded_send(Poke::Changed(id, Probed::by(it)));
         });
         let name = breaker.name().to_owned();
         let guard = listening.until_dropped();
@@ -238,6 +239,10 @@ impl<S: Store> Task<S> {
                     }
                 }));
             }
+            Effect::Follow(port, order) => {
+                let _followed = port.follow(order);
+            }
+            Effect::DropOrder(port) => port.drop_order(),
             Effect::Unwatch(seat) => {
                 // Otherwise the wait would keep the breaker alive.
                 if let Some(watch) = self.watches.remove(&seat) {
@@ -255,7 +260,7 @@ impl<S: Store> Task<S> {
     fn take(&mut self, event: Event<S>) {
         let shared = Arc::clone(&self.shared);
         shared.machine(|machine, now| match event {
-            Event::Poke(Poke::Changed(seat)) => machine.changed(seat, now),
+            Event::Poke(Poke::Changed(seat, probed)) => machine.changed(seat, probed, now),
             Event::Unreported(seat) => machine.fails(seat, now),
             Event::Answered(outgoing, answer) => machine.answered(&outgoing, answer, now),
             Event::Subscribed(session, Ok(announcements)) => {
