@@ -59,6 +59,10 @@ pub enum FleetVerdict {
 /// The shortest time that a round takes, in nanoseconds.
 const ROUND: u64 = 150_000_000;
 
+/// The longest time until a probe, in nanoseconds. A breaker with little traffic waits longer, but a
+/// fleet may have lost sight of its traffic.
+const LONGEST_WAIT: u64 = 5_000_000_000;
+
 /// The largest count of a round.
 const MOST: u64 = 127;
 
@@ -77,14 +81,14 @@ impl FleetRecovery {
         }
     }
 
-    /// The time until the next probe, without jitter: 100 ms to 5 min.
+    /// The time until the next probe, without jitter: 100 ms to 5 s.
     ///
     /// `calls_per_second` is the fleet's call rate, and `outage` the time since the fleet opened.
     #[must_use]
     pub fn wait(&self, calls_per_second: f64, outage: Duration) -> Duration {
         let age = saturating_nanos(outage);
         let wait = Outage::wait_of(spacing(calls_per_second), age, Clients::ONE);
-        Duration::from_nanos(wait)
+        Duration::from_nanos(wait.min(LONGEST_WAIT))
     }
 
     /// The first round, after a good probe.

@@ -1,4 +1,7 @@
 //! Members with real breakers, mock clocks and tokio's paused time.
 
+mod configuration;
+mod faulty;
 mod outage;
+mod store_faults;
 mod town;

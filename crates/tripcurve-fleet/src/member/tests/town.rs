@@ -44,13 +44,13 @@ pub(super) fn store() -> MemoryStore {
 }
 
 impl Town {
-    /// Members with so many calls a second each, that have had calls for half a minute.
+    /// Members with so many calls a second each, that have had calls for 15 s.
     pub(super) async fn new(members: usize, rate: u64, store: &impl SharedStore) -> Self {
         let mut town = Self::empty();
         for _ in 0..members {
             town.enter(rate, store.clone());
         }
-        town.run(30 * SECOND, |_, _| true).await;
+        town.run(15 * SECOND, |_, _| true).await;
         town
     }
 
@@ -64,8 +64,8 @@ impl Town {
         }
     }
 
-    pub(super) fn breaker(&self) -> CircuitBreaker {
-        let builder = CircuitBreaker::builder("payments");
+    pub(super) fn breaker(&self, name: &str) -> CircuitBreaker {
+        let builder = CircuitBreaker::builder(name.to_owned());
         builder.clock(self.clock.clone()).build().unwrap()
     }
 
@@ -77,7 +77,7 @@ impl Town {
             .store(store)
             .spawn()
             .unwrap();
-        let breaker = self.breaker();
+        let breaker = self.breaker("payments");
         let _joining = fleet.join(&breaker).unwrap();
         self.processes.push(Process {
             breaker,
