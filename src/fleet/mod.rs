@@ -4,6 +4,7 @@
 //! failures that the fleet hasn't been told of yet. Other packages exchange and judge what they read
 //! from it. What they decide comes back as an [`Order`].
 
+use std::time::Duration;
 use std::{fmt, sync::Arc};
 
 pub use crate::adaptive::{EvidenceRule, FailureShare, UnreportedFailures};
@@ -83,6 +84,12 @@ impl FleetPort {
     #[must_use]
     pub fn rule(&self) -> Option<EvidenceRule> {
         self.shared.core.evidence_rule()
+    }
+
+    /// The time above which a call is slow, if the breaker has slow calls.
+    #[must_use]
+    pub fn slow_limit(&self) -> Option<Duration> {
+        self.shared.core.slow_limit()
     }
 
     /// The breaker's traffic, in calls per second: above 0.0, at most 1e8.

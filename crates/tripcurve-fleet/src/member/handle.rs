@@ -42,7 +42,9 @@ use super::task::Shared;
 #[derive(Clone)]
 pub struct Fleet {
     own: Arc<Own>,
+    #[cfg_attr(not(feature = "registry"), expect(dead_code))]
     pub(super) runtime: Handle,
+    #[cfg_attr(not(feature = "registry"), expect(dead_code))]
     pub(super) busiest: usize,
 }
 

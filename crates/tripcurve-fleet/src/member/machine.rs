@@ -143,7 +143,7 @@ impl Machine {
         }
         let port = breaker.fleet_port().map_err(JoinError::NotAdaptive)?;
         let tolerated = port.rule().and_then(|it| it.tolerated());
-        let meaning = Meaning::new(tolerated, None, &self.names.classifier);
+        let meaning = Meaning::new(tolerated, port.slow_limit(), &self.names.classifier);
         let Names {
             namespace, zone, ..
         } = &self.names;
@@ -192,6 +192,11 @@ impl Machine {
             }));
         }
         true
+    }
+
+    /// Tells the listeners.
+    pub fn notify(&mut self, notice: Notice) {
+        self.effects.push_back(Effect::Notify(notice));
     }
 
     /// The namespace, whose announcements the member hears.

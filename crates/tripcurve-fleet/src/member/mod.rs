@@ -13,6 +13,8 @@ mod machine;
 mod mass;
 mod outbox;
 mod random;
+#[cfg(feature = "registry")]
+mod registry;
 mod recovery;
 mod request;
 mod seat;

@@ -85,6 +85,13 @@ pub enum Notice {
         /// How many have joined.
         joined: usize,
     },
+    /// A breaker of a registry can't join.
+    NotJoined {
+        /// The breaker's name.
+        breaker: Arc<str>,
+        /// Why not.
+        reason: Arc<str>,
+    },
     /// Other members have a breaker of this name with other settings. They are another fleet.
     OtherSettings {
         /// The breaker's name.
@@ -112,6 +119,9 @@ impl fmt::Display for Notice {
                 f,
                 "fleet: {opened} of {joined} breakers were opened within a second"
             ),
+            Self::NotJoined { breaker, reason } => {
+                write!(f, "breaker \"{breaker}\" hasn't joined its fleet: {reason}")
+            }
             Self::OtherSettings {
                 breaker,
                 key,

@@ -113,6 +113,12 @@ impl Shared {
         left
     }
 
+    #[cfg(feature = "registry")]
+    pub(super) fn notify(&self, notice: Notice) {
+        self.machine(|machine, _| machine.notify(notice));
+        self.poke(Poke::Look);
+    }
+
     pub(super) fn status(&self) -> FleetStatus {
         self.machine(|machine, now| machine.status(now))
     }

@@ -3,5 +3,7 @@
 mod configuration;
 mod faulty;
 mod outage;
+#[cfg(feature = "registry")]
+mod registry;
 mod store_faults;
 mod town;

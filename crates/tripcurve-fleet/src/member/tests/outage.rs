@@ -63,8 +63,10 @@ async fn two_members_that_lie_open_nobody() {
             assert!(store.report(&key, &report).await.unwrap().counted);
         }
         // One call in a hundred fails.
-        town.run(SECOND / 4, |number, time| (time / 100 * 7 + number as u64 * 13) % 100 > 0)
-            .await;
+        town.run(SECOND / 4, |number, time| {
+            (time / 100 * 7 + number as u64 * 13) % 100 > 0
+        })
+        .await;
     }
     assert!(town.states().iter().all(|&it| it == State::Closed));
     let standing = town.processes.iter().find_map(|it| {
