@@ -20,6 +20,7 @@ mod listening;
 mod odds;
 mod open_share;
 mod open_times;
+mod orders;
 mod ramp;
 mod reconfigure;
 mod registry;

@@ -12,7 +12,7 @@ use super::{Core, Refusal, Ticket};
 use crate::clock::context::CallContext;
 use crate::events::{Cause, entry::Reason};
 use crate::outcome::Outcome;
-use crate::recovery::{Followed, Order, OrderKind, Orders, RoundCalls};
+use crate::recovery::{Followed, Order, OrderKind, RoundCalls};
 use crate::state::{
     Generation, Moment, PackedRound, Phase, Round, Share, State, StateChange, StateWord,
 };
@@ -59,7 +59,9 @@ impl Core {
             let seen = self.state.load();
             let dropped = with_view!(self, |view| match seen.phase() {
                 Phase::Open { .. } if self.follows_in(seen.generation()) => {
-                    view.let_go(seen, view.own_wait(seen.generation(), now), now)
+                    let wait = view.own_wait(seen.generation(), now);
+                    view.let_go(seen, wait, now)
+                        .map(|()| view.note_followed_none())
                 }
                 Phase::Ramp(round) if round.unpack().is_ordered() => {
                     view.take_over((seen, round), now)
@@ -115,13 +117,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         (order, is_first): (&Order, bool),
         context: &impl CallContext,
     ) -> Result<Followed, StateWord> {
-        let decides_by_evidence = self.evidence().is_some();
         match self.state.phase_of(seen) {
             Phase::MetricsOnly | Phase::Disabled | Phase::ForcedOpen | Phase::Isolated(_) => {
                 return Ok(Followed::Overridden);
             }
             Phase::Open { .. } if self.is_opened_by_hand(seen) => return Ok(Followed::Overridden),
-            _ if !decides_by_evidence => return Ok(Followed::Overridden),
             _ => {}
         }
         match order.kind() {

@@ -189,6 +189,9 @@ impl FleetPort {
         reason = "the order is followed whether or not the caller looks at the answer"
     )]
     pub fn follow(&self, order: Order) -> Followed {
+        if self.rule().is_none() {
+            return Followed::Overridden;
+        }
         self.shared.core.follow(order, &*self.shared)
     }
 

@@ -32,7 +32,7 @@ pub(crate) use open_times::{LatestOpening, OpenTimes, Streak};
 #[cfg(feature = "fleet")]
 pub(crate) use order::{Followed, Order, OrderKind, RoundCalls};
 #[cfg(feature = "fleet")]
-pub(crate) use orders::{Latest, Orders};
+pub(crate) use orders::Orders;
 pub(crate) use outage::Outage;
 pub(crate) use ramp::{Ask, Ramp, RampReport};
 pub(crate) use retry_after::{MaxRetryAfter, RetryAfter};

@@ -114,9 +114,10 @@ impl Order {
 
     /// The fleet is closed.
     ///
-    /// A breaker closes if it follows an order now. Any other breaker stays as it is: one that has
-    /// tripped by itself recovers by itself. While a `Retry-After` runs, the breaker stays open
-    /// until its end, and then recovers by itself.
+    /// A breaker closes if an order holds it, even if that order has ended and no call has asked
+    /// since. Any other breaker stays as it is: one that has tripped by itself recovers by itself.
+    /// While a `Retry-After` runs, the breaker stays open until its end, and then recovers by
+    /// itself.
     #[must_use]
     pub const fn closed(epoch: u64) -> Self {
         Self::new(epoch, OrderKind::Closed)

@@ -88,7 +88,8 @@ pub(crate) struct Noted {
 #[derive(Debug, Default)]
 pub struct Orders {
     /// The latest order. A thread that follows one writes it before the state. A command by hand
-    /// marks it before it changes the state.
+    /// marks it before and after it changes the state. Each exchange publishes the state that its
+    /// thread has entered before.
     latest: Publisher,
     /// One more than the number of the generation in which the breaker follows an order; else zero.
     followed: SelfContained,
@@ -129,11 +130,13 @@ impl Orders {
 
     /// Notes that a command by hand overrides the fleet until it closes.
     ///
-    /// The caller then changes the state. A thread that finds the changed state finds this note.
+    /// Before the caller changes the state: a thread that finds the changed state finds this note.
+    /// After it, for an order that has come meanwhile. The word is always exchanged. So either this
+    /// thread finds that order's note, or the order's thread finds the changed state.
     pub(crate) fn override_by_hand(&self) {
         let mut seen = Latest(self.latest.load());
-        while seen.holds() && !seen.is_overridden() {
-            let marked = seen.0 | latest::BY_HAND.of(1);
+        loop {
+            let marked = seen.0 | latest::BY_HAND.of(seen.holds().into());
             match self.latest.exchange(seen.0, marked) {
                 Ok(()) => return,
                 Err(found) => seen = Latest(found),

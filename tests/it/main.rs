@@ -40,6 +40,8 @@ mod faults;
 #[cfg(feature = "fleet")]
 mod fleet_orders;
 #[cfg(feature = "fleet")]
+mod fleet_orders_against_model;
+#[cfg(feature = "fleet")]
 mod fleet_port;
 mod generation;
 mod grpc;

@@ -110,6 +110,13 @@ fn causes() -> Vec<Cause> {
             nats: 19.0,
             needed: 18.0,
         },
+        Cause::Fleet {
+            members: 7,
+            failures: 9,
+            calls: 9,
+            nats: 19.0,
+            needed: 18.0,
+        },
         Cause::TripRequested,
         Cause::OpenExpired,
         Cause::HealthCheckSucceeded,
