@@ -1,5 +1,6 @@
 //! Why a member can't start, and why a breaker can't join.
 
+use std::fmt::Write;
 use std::{error, fmt};
 
 use tripcurve::error::ConfigError;
@@ -82,4 +83,16 @@ impl error::Error for JoinError {
             Self::NameTaken(_) => None,
         }
     }
+}
+
+/// An error with its sources.
+pub(super) fn text(error: &dyn error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(it) = source {
+        // Writing to a string never fails.
+        let _ = write!(text, ": {it}");
+        source = it.source();
+    }
+    text
 }

@@ -1,8 +1,6 @@
 //! A member without input and output.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::error::Error;
-use std::fmt::Write;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +8,14 @@ use futures_channel::oneshot;
 use tripcurve::CircuitBreaker;
 use tripcurve::fleet::{FleetPort, Order};
 
-use super::error::JoinError;
+use super::error::{JoinError, text};
 use super::joining::Joined;
 use super::link::{Link, Phase};
 use super::mass::MassOrders;
 use super::random::Random;
 use super::recovery::Probed;
 use super::request::{Reply, Request};
+use super::schedule::Schedule;
 use super::seat::Seat;
 use super::status::{FleetStatus, Notice, StoreStatus};
 use super::tokens::Quota;
@@ -97,9 +96,7 @@ pub struct Machine {
     since: Duration,
     quota: Quota,
     seats: BTreeMap<SeatId, Seat>,
-    /// When each seat may have something to say.
-    schedule: BTreeSet<(Duration, SeatId)>,
-    times: BTreeMap<SeatId, Duration>,
+    schedule: Schedule,
     joining: Vec<(SeatId, oneshot::Sender<Joined>)>,
     next_seat: u64,
     effects: VecDeque<Effect>,
@@ -120,8 +117,7 @@ impl Machine {
             since: Duration::ZERO,
             quota: Quota::default(),
             seats: BTreeMap::new(),
-            schedule: BTreeSet::new(),
-            times: BTreeMap::new(),
+            schedule: Schedule::default(),
             joining: Vec::new(),
             next_seat: 0,
             effects: VecDeque::new(),
@@ -173,7 +169,7 @@ impl Machine {
         let Some(id) = self.seat_named(name) else {
             return false;
         };
-        self.unplan(id);
+        self.schedule.remove(id);
         let Some(mut seat) = self.seats.remove(&id) else {
             return false;
         };
@@ -224,7 +220,7 @@ impl Machine {
             if !matches!(self.link.phase(), Phase::Trying | Phase::Up) || self.quota.next() > now {
                 return None;
             }
-            let &(at, id) = self.schedule.first()?;
+            let (at, id) = self.schedule.first()?;
             if at > now {
                 return None;
             }
@@ -283,7 +279,7 @@ impl Machine {
             Phase::Subscribing => None,
             Phase::Trying if self.seats.values().any(Seat::is_waiting) => None,
             Phase::Trying | Phase::Up => {
-                let &(at, _) = self.schedule.first()?;
+                let (at, _) = self.schedule.first()?;
                 Some(at.max(self.quota.next()))
             }
         }
@@ -442,17 +438,8 @@ impl Machine {
     }
 
     fn plan(&mut self, id: SeatId, now: Duration) {
-        self.unplan(id);
         if let Some(seat) = self.seats.get(&id) {
-            let at = seat.wake_at().max(now);
-            self.schedule.insert((at, id));
-            self.times.insert(id, at);
-        }
-    }
-
-    fn unplan(&mut self, id: SeatId) {
-        if let Some(at) = self.times.remove(&id) {
-            self.schedule.remove(&(at, id));
+            self.schedule.set(id, seat.wake_at().max(now));
         }
     }
 
@@ -472,16 +459,4 @@ impl Machine {
             breakers,
         }
     }
-}
-
-/// An error with its sources.
-pub(super) fn text(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(it) = source {
-        // Writing to a string never fails.
-        let _ = write!(text, ": {it}");
-        source = it.source();
-    }
-    text
 }

@@ -12,11 +12,13 @@ mod link;
 mod machine;
 mod mass;
 mod outbox;
+mod pulse;
 mod random;
 #[cfg(feature = "registry")]
 mod registry;
 mod recovery;
 mod request;
+mod schedule;
 mod seat;
 mod status;
 mod task;

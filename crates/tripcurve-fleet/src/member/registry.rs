@@ -8,9 +8,8 @@ use std::time::Duration;
 use tripcurve::CircuitBreaker;
 use tripcurve::registry::Registry;
 
-use super::error::JoinError;
+use super::error::{JoinError, text};
 use super::handle::Fleet;
-use super::machine::text;
 use super::status::Notice;
 use super::task::Shared;
 

@@ -9,6 +9,7 @@ use tripcurve::{CircuitBreaker, State};
 
 use super::known::{Known, News};
 use super::outbox::Outbox;
+use super::pulse::Pulses;
 use super::random::Random;
 use super::recovery::{Own, Probed, Recovery, millis};
 use super::request::{Reply, Request};
@@ -19,12 +20,6 @@ use crate::key::FleetKey;
 use crate::message::{FleetState, FleetView, MAX_RATE, Member, Pulse, SHARE, Sender};
 use crate::standing::Standing;
 use crate::verdict::Judge;
-
-/// The mean time between two pulses.
-const PULSE: Duration = Duration::from_secs(30);
-
-/// The mean time between two pulses while the fleet isn't closed.
-const PULSE_IN_OUTAGE: Duration = Duration::from_secs(5);
 
 /// A breaker of a member, in its fleet.
 #[derive(Debug)]
@@ -39,7 +34,9 @@ pub(super) struct Seat {
     outbox: Outbox,
     tokens: Tokens,
     traffic: Traffic,
-    pulse: PulseState,
+    pulses: Pulses,
+    /// Whether the store has answered a pulse since it works.
+    answered: bool,
     /// Whether the breaker has failures that the fleet wasn't told of.
     unreported: bool,
     in_flight: bool,
@@ -51,20 +48,6 @@ pub(super) struct Seat {
     recovery: Recovery,
     /// What the breaker must do, in this order.
     orders: Vec<Order>,
-}
-
-/// What a member has announced of a breaker's traffic.
-#[derive(Debug, Default)]
-struct PulseState {
-    due: Duration,
-    /// In calls per second.
-    announced: f64,
-    /// Whether none was announced because the breaker is open by its own decision.
-    silent: bool,
-    /// Whether the store has answered since it works.
-    answered: bool,
-    /// Whether no pulse was sent because there were no calls.
-    idle: bool,
 }
 
 /// What an answer has changed.
@@ -93,7 +76,8 @@ impl Seat {
             outbox: Outbox::default(),
             tokens: Tokens::new(),
             traffic: Traffic::default(),
-            pulse: PulseState::default(),
+            pulses: Pulses::default(),
+            answered: false,
             unreported: false,
             in_flight: false,
             mute: false,
@@ -126,7 +110,7 @@ impl Seat {
     }
 
     pub(super) fn has_answer(&self) -> bool {
-        self.pulse.answered
+        self.answered
     }
 
     pub(super) fn state(&self) -> FleetState {
@@ -165,7 +149,7 @@ impl Seat {
         if self.in_flight || self.mute {
             return at;
         }
-        if self.next.is_some() || !self.pulse.answered || self.changed() {
+        if self.next.is_some() || !self.answered || self.changed() {
             return Duration::ZERO;
         }
         if self.known.state() == FleetState::Closed {
@@ -176,7 +160,7 @@ impl Seat {
                 at = at.min(self.tokens.next());
             }
         }
-        at.min(self.pulse.due)
+        at.min(self.pulses.due())
             .min(self.recovery.wake_at(self.known.state()))
     }
 
@@ -184,7 +168,7 @@ impl Seat {
         let judge = self.judge();
         self.mute = judge.is_none();
         let judge = judge?;
-        if !self.pulse.answered || self.changed() {
+        if !self.answered || self.changed() {
             return Some(Request::Pulse(self.announce()));
         }
         if let Some(next) = self.next.take() {
@@ -193,22 +177,28 @@ impl Seat {
         if let Some(report) = self.report(judge, now) {
             return Some(report);
         }
-        let rule = self.port.rule().map(|it| FleetRecovery::new(&it))?;
-        let own = Self::own((&self.known, &self.port), self.member, rule, &self.traffic);
-        let part = self.recovery.request(&own, &mut self.outbox, now, random);
+        let part = self.part_in_recovery(now, random);
         if part.is_some() {
             return part;
         }
-        if self.pulse.due > now {
+        if self.pulses.due() > now {
             return None;
         }
         if self.known.state() == FleetState::Closed && !self.traffic.has_calls() {
-            self.pulse.idle = true;
-            self.pulse.announced = 0.0;
+            self.pulses.skip();
             self.plan_pulse(now, random);
             return None;
         }
         Some(Request::Pulse(self.announce()))
+    }
+
+    fn part_in_recovery(&mut self, now: Duration, random: &mut Random) -> Option<Request> {
+        if self.known.state() == FleetState::Closed {
+            return None;
+        }
+        let rule = self.port.rule().map(|it| FleetRecovery::new(&it))?;
+        let own = Self::own((&self.known, &self.port), self.member, rule, &self.traffic);
+        self.recovery.request(&own, &mut self.outbox, now, random)
     }
 
     fn own<'a>(
@@ -251,17 +241,9 @@ impl Seat {
     }
 
     fn announce(&mut self) -> Pulse {
-        self.pulse.silent = self.is_silent();
-        self.pulse.idle = false;
-        let rate = if self.pulse.silent {
-            0.0
-        } else {
-            let measured = self.traffic.regular();
-            let rise = self.traffic.rise(self.pulse.announced);
-            let own = self.port.calls_per_second().unwrap_or_default();
-            measured.unwrap_or(own).max(rise.unwrap_or_default())
-        };
-        self.pulse.announced = rate;
+        let (own, is_silent) = (self.port.calls_per_second(), self.is_silent());
+        let own = own.unwrap_or_default();
+        let rate = self.pulses.announce(&self.traffic, own, is_silent);
         let normal = self.port.failure_rate().unwrap_or_default();
         Pulse {
             sender: self.sender(),
@@ -280,14 +262,8 @@ impl Seat {
         })
     }
 
-    /// Whether the store must hear at once of the member's traffic.
     fn changed(&self) -> bool {
-        if self.pulse.silent != self.is_silent() {
-            return true;
-        }
-        let resumes = self.pulse.idle && self.traffic.has_calls();
-        let rises = || self.traffic.rise(self.pulse.announced).is_some();
-        !self.pulse.silent && (resumes || rises())
+        self.pulses.changed(&self.traffic, self.is_silent())
     }
 
     /// Whether the breaker's calls must not be expected, because its failures aren't reported.
@@ -306,12 +282,8 @@ impl Seat {
     }
 
     fn plan_pulse(&mut self, now: Duration, random: &mut Random) {
-        let mean = if self.known.state() == FleetState::Closed {
-            PULSE
-        } else {
-            PULSE_IN_OUTAGE
-        };
-        self.pulse.due = now + random.about(mean);
+        let in_outage = self.known.state() != FleetState::Closed;
+        self.pulses.plan(in_outage, now, random);
     }
 
     fn sender(&self) -> Sender {
@@ -330,12 +302,12 @@ impl Seat {
         let mut first = false;
         match reply {
             Reply::Pulse(_) => {
-                first = !self.pulse.answered;
+                first = !self.answered;
                 if first {
                     // What failed while there was no store is no news.
                     self.drop_failures();
                 }
-                self.pulse.answered = true;
+                self.answered = true;
                 self.plan_pulse(now, random);
             }
             Reply::Report(it) => {
@@ -450,7 +422,7 @@ impl Seat {
         self.in_flight = false;
         self.next = None;
         // The next message shows whether the store is gone.
-        self.pulse.due = Duration::ZERO;
+        self.pulses.hurry();
         if was_refused {
             // Perhaps the store refuses an epoch that a liar has named.
             self.known.forget();
@@ -462,7 +434,7 @@ impl Seat {
     pub(super) fn lose(&mut self) {
         self.in_flight = false;
         self.next = None;
-        self.pulse.answered = false;
+        self.answered = false;
         self.outbox.clear();
         self.standing = None;
         self.recovery.lose();

@@ -17,9 +17,9 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tripcurve::CircuitBreaker;
 use tripcurve::handles::ListeningGuard;
 
-use super::error::JoinError;
+use super::error::{JoinError, text};
 use super::joining::Joining;
-use super::machine::{Effect, Machine, Outgoing, SeatId, text};
+use super::machine::{Effect, Machine, Outgoing, SeatId};
 use super::recovery::Probed;
 use super::request::Reply;
 use super::status::{FleetStatus, Notice};

@@ -201,3 +201,15 @@ async fn the_task_ends_with_the_last_handle() {
     let key = FleetKey::new("shop", "", "payments", Meaning::new(Some(0.25), None, ""));
     assert_eq!(store_view(&memory, &key).await.rate, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_without_calls_sends_one_pulse() {
+    let faulty = Faulty::new(&store());
+    let mut town = Town::empty();
+    town.enter(0, faulty.clone());
+    town.run(100 * SECOND, |_, _| true).await;
+    assert_eq!(faulty.pulses(), 1);
+    town.processes[0].rate = 1;
+    town.run(3 * SECOND, |_, _| true).await;
+    assert_eq!(faulty.pulses(), 2);
+}
