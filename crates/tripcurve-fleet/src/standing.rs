@@ -1,6 +1,7 @@
 //! How near a fleet is to a trip.
 
-use crate::judge::{Evidence, Test};
+use crate::judge::{Evidence, Test, number};
+use crate::message::Sums;
 
 /// The evidence of one test, against what a trip takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -8,6 +9,8 @@ use crate::judge::{Evidence, Test};
 pub struct TestStanding {
     /// The failures since there was last no evidence for an outage.
     pub failures: u64,
+    /// The calls that all members were expected to make in that time: 0.0 or more.
+    pub expected_calls: f64,
     /// The evidence of all members, in nats. A trip takes at least [`needed`](Self::needed).
     pub evidence: f64,
     /// The evidence without the loudest members, in nats. A trip takes two thirds of
@@ -31,9 +34,10 @@ pub struct Standing {
 }
 
 impl TestStanding {
-    pub(crate) fn of(failures: u64, it: Evidence, has_loudest: bool, test: &Test) -> Self {
+    pub(crate) fn of(sums: &Sums, it: Evidence, has_loudest: bool, test: &Test) -> Self {
         Self {
-            failures,
+            failures: sums.failures,
+            expected_calls: number(sums.expected) / 1e6,
             evidence: it.all,
             without_loudest: has_loudest.then_some(it.remaining),
             needed: test.needed,

@@ -106,9 +106,7 @@ impl Judge {
     pub fn standing(&self, it: &Reported) -> Option<Standing> {
         let (test, beyond) = self.tests(&it.view, &it.tolerated)?;
         let (all, second) = (of(&it.usual, 0, &[]), of(&it.tolerated, 0, &[]));
-        let of = |sums: &Sums, weighed, test: &Test| {
-            TestStanding::of(sums.failures, weighed, false, test)
-        };
+        let of = |sums: &Sums, weighed, test: &Test| TestStanding::of(sums, weighed, false, test);
         Some(Standing {
             usual: of(&it.usual, judge::weigh(1, &all, &test), &test),
             beyond_tolerated: beyond.map(|test| {
@@ -128,9 +126,8 @@ impl Judge {
         let (usual, tolerated) = (loud(&it.usual), loud(&it.tolerated));
         let excursion = of(&it.usual.sums, it.usual.failing, &usual);
         let second = of(&it.tolerated.sums, it.tolerated.failing, &tolerated);
-        let of = |it: &LoudSums, weighed, test: &Test| {
-            TestStanding::of(it.sums.failures, weighed, true, test)
-        };
+        let of =
+            |it: &LoudSums, weighed, test: &Test| TestStanding::of(&it.sums, weighed, true, test);
         let weighed = judge::weigh(members, &excursion, &test);
         let is_enough = |it: &TestStanding| it.evidence >= it.needed;
         let usual = of(&it.usual, weighed, &test);

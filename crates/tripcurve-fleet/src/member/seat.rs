@@ -312,14 +312,15 @@ impl Seat {
             }
             Reply::Report(it) => {
                 self.outbox.answered();
-                if let Some(judge) = self.judge() {
+                if let Some(judge) = self.judge().filter(|_| it.counted) {
                     self.standing = judge.standing(it);
-                    let asks = it.counted && judge.may_trip(it);
+                    let asks = judge.may_trip(it);
                     self.next = asks.then(|| Request::Weigh(judge.weigh(self.sender())));
                 }
             }
             Reply::Weigh(it) => {
-                if let Some(judge) = self.judge() {
+                let is_closed = it.view.state == FleetState::Closed;
+                if let Some(judge) = self.judge().filter(|_| is_closed) {
                     self.standing = judge.standing_without_loudest(it);
                     let trip = judge.trip(it, self.sender(), self.first_wait(it.view.rate));
                     self.next = trip.map(Request::Trip);
@@ -404,7 +405,12 @@ impl Seat {
         let members = u32::try_from(self.known.view().members).unwrap_or(u32::MAX);
         let order = order.members(members);
         self.orders.push(match &self.standing {
-            Some(it) => order.evidence(it.usual.evidence, it.usual.needed),
+            Some(it) => {
+                let it = it.usual;
+                let calls = whole(it.expected_calls).max(it.failures);
+                let order = order.calls(it.failures, calls);
+                order.evidence(it.evidence, it.needed)
+            }
             None => order,
         });
     }
@@ -446,7 +452,12 @@ impl Seat {
     }
 
     pub(super) fn status(&self, now: Duration) -> BreakerStatus {
-        let view = self.known.view();
+        let nothing = FleetView::default();
+        let view = if self.answered {
+            self.known.view()
+        } else {
+            &nothing
+        };
         BreakerStatus {
             name: Arc::clone(&self.name),
             state: view.state,
