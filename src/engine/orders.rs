@@ -207,7 +207,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             Phase::Open { .. } if self.retry_at(now) > now => return Ok(Followed::Kept),
             Phase::HalfOpen(_) | Phase::Ramp(_) => {}
             from => {
-                // As before the first probe: who finds the ramp finds the limit too.
+                // Noted before the ramp begins. A thread that finds the ramp finds the limit too.
                 self.half_open_limit().inspect(|limit| limit.begin(now));
                 if from == Phase::Closed {
                     // The recovery learns when the outage began, and of how much traffic.

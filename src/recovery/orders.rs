@@ -236,3 +236,71 @@ impl Orders {
         word & (counted::GENERATION.of(u64::MAX) | counted::ROUND.of(u64::MAX))
     }
 }
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+
+    const FIRST: Generation = Generation::FIRST;
+
+    #[test]
+    fn a_count_that_is_full_stays_and_leaves_the_other_alone() {
+        let orders = Orders::default();
+        orders.begin_round(256 + 3, 0);
+        let round = Round::ordered(256 + 3, Share::ALL);
+        for _ in 0..140_000 {
+            orders.count((FIRST, round), true, || true);
+        }
+        orders.count((FIRST, round), false, || true);
+        let taken = orders.take(FIRST, round.number).unwrap();
+        assert_eq!(
+            (taken.round(), taken.good(), taken.bad()),
+            (259, 131_071, 1)
+        );
+        assert_eq!(orders.take(FIRST, round.number), None);
+        orders.count((FIRST, round), true, || false);
+        assert_eq!(orders.take(FIRST, round.number), None);
+    }
+
+    #[test]
+    fn a_mark_by_hand_stays_until_the_fleet_is_closed_and_needs_an_open_fleet() {
+        let orders = Orders::default();
+        orders.override_by_hand();
+        let opens = orders.note(&Order::open(1)).unwrap();
+        assert!(opens.is_first && !opens.latest.is_overridden());
+        orders.override_by_hand();
+        assert!(
+            orders
+                .note(&Order::ramp(2, 1, 1.0))
+                .unwrap()
+                .latest
+                .is_overridden()
+        );
+        assert!(!orders.note(&Order::ramp(2, 2, 1.0)).unwrap().is_first);
+        assert_eq!(orders.note(&Order::closed(1)), None);
+        assert!(
+            !orders
+                .note(&Order::closed(3))
+                .unwrap()
+                .latest
+                .is_overridden()
+        );
+        assert!(
+            !orders
+                .note(&Order::open(u64::MAX))
+                .unwrap()
+                .latest
+                .is_overridden()
+        );
+        assert_eq!(orders.latest().epoch(), Order::MAX_EPOCH);
+    }
+
+    #[test]
+    fn of_any_successive_calls_a_share_is_admitted_exactly() {
+        let orders = Orders::default();
+        let share = Share::nearest(0.3);
+        let admitted = (0..10_000).filter(|_| orders.admits(share)).count();
+        // 0.3 is 307 of 1,024.
+        assert_eq!(admitted, 10_000 * 307 / 1_024);
+    }
+}
