@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
@@ -19,6 +20,8 @@ pub(super) enum Fault {
     None,
     /// Each message fails at once.
     Refuses,
+    /// Each answer takes 100 ms.
+    Slow,
     /// No message is answered.
     Hangs,
     /// The store does what it is asked, and the answer is lost.
@@ -81,6 +84,10 @@ impl Faulty {
         match self.fault() {
             Fault::None | Fault::LosesAnnouncements => answer.await,
             Fault::Refuses => Err(StoreError::Unavailable("connection refused".into())),
+            Fault::Slow => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                answer.await
+            }
             Fault::Hangs => pending().await,
             Fault::LosesAnswers => {
                 let _lost = answer.await;

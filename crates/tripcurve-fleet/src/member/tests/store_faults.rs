@@ -57,6 +57,20 @@ async fn a_store_that_hangs_is_known_within_a_second_of_the_first_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn with_a_slow_store_failures_form_batches_and_members_open_as_one() {
+    let store = Faulty::new(&store());
+    let mut town = Town::new(20, 10, &store).await;
+    store.set(Fault::Slow);
+    let before = store.messages();
+    let took = town.until(State::Open, SECOND, |_, _| false).await;
+    assert!((0..20).all(|it| is_connected(&town, it)));
+    assert!((0..20).all(|it| town.fleet_state(it) == FleetState::Open));
+    // One request in flight for each member.
+    let most = 20 * (u64::try_from(took.as_millis()).unwrap() / 100 + 1);
+    assert!(store.messages() - before <= most, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_store_the_hold_is_dropped_and_each_breaker_recovers_by_itself() {
     let store = Faulty::new(&store());
     let mut town = Town::new(20, 10, &store).await;
