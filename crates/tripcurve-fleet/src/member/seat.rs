@@ -35,8 +35,6 @@ pub(super) struct Seat {
     tokens: Tokens,
     traffic: Traffic,
     pulses: Pulses,
-    /// Whether the store has answered a pulse since it works.
-    answered: bool,
     /// Whether the breaker has failures that the fleet wasn't told of.
     unreported: bool,
     in_flight: bool,
@@ -77,7 +75,6 @@ impl Seat {
             tokens: Tokens::new(),
             traffic: Traffic::default(),
             pulses: Pulses::default(),
-            answered: false,
             unreported: false,
             in_flight: false,
             mute: false,
@@ -110,7 +107,7 @@ impl Seat {
     }
 
     pub(super) fn has_answer(&self) -> bool {
-        self.answered
+        self.pulses.answered
     }
 
     pub(super) fn state(&self) -> FleetState {
@@ -149,7 +146,7 @@ impl Seat {
         if self.in_flight || self.mute {
             return at;
         }
-        if self.next.is_some() || !self.answered || self.changed() {
+        if self.next.is_some() || !self.pulses.answered || self.changed() {
             return Duration::ZERO;
         }
         if self.known.state() == FleetState::Closed {
@@ -168,7 +165,7 @@ impl Seat {
         let judge = self.judge();
         self.mute = judge.is_none();
         let judge = judge?;
-        if !self.answered || self.changed() {
+        if !self.pulses.answered || self.changed() {
             return Some(Request::Pulse(self.announce()));
         }
         if let Some(next) = self.next.take() {
@@ -302,12 +299,12 @@ impl Seat {
         let mut first = false;
         match reply {
             Reply::Pulse(_) => {
-                first = !self.answered;
+                first = !self.pulses.answered;
                 if first {
                     // What failed while there was no store is no news.
                     self.drop_failures();
                 }
-                self.answered = true;
+                self.pulses.answered = true;
                 self.plan_pulse(now, random);
             }
             Reply::Report(it) => {
@@ -440,7 +437,7 @@ impl Seat {
     pub(super) fn lose(&mut self) {
         self.in_flight = false;
         self.next = None;
-        self.answered = false;
+        self.pulses.answered = false;
         self.outbox.clear();
         self.standing = None;
         self.recovery.lose();
@@ -453,7 +450,7 @@ impl Seat {
 
     pub(super) fn status(&self, now: Duration) -> BreakerStatus {
         let nothing = FleetView::default();
-        let view = if self.answered {
+        let view = if self.pulses.answered {
             self.known.view()
         } else {
             &nothing

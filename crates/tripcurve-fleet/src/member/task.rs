@@ -34,9 +34,11 @@ const FIRST_ANSWER: Duration = Duration::from_millis(1_250);
 /// The time until the task looks again when the machine waits for nothing but events.
 const IDLE: Duration = Duration::from_secs(3_600);
 
+type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
+
 /// Those who are told of notices.
 #[derive(Default)]
-pub(super) struct Listeners(Vec<Box<dyn Fn(&Notice) + Send + Sync>>);
+pub(super) struct Listeners(Vec<Listener>);
 
 impl Listeners {
     pub(super) fn add(&mut self, listener: impl Fn(&Notice) + Send + Sync + 'static) {
@@ -175,7 +177,7 @@ pub(super) fn spawn<S: Store>(
 enum Event<S: Store> {
     Poke(Poke),
     Unreported(SeatId),
-    Answered(Outgoing, Result<Reply, StoreError>),
+    Answered(Box<(Outgoing, Result<Reply, StoreError>)>),
     Subscribed(u64, Result<S::Announcements, StoreError>),
     Announced(Announcement),
     /// The announcements of this session have ended.
@@ -232,7 +234,7 @@ impl<S: Store> Task<S> {
                 self.jobs.push(Box::pin(async move {
                     let sent = outgoing.request.send(&*store, &outgoing.key);
                     let answer = limited(limit, sent).await;
-                    Event::Answered(outgoing, answer)
+                    Event::Answered(Box::new((outgoing, answer)))
                 }));
             }
             Effect::Watch(seat, port) => {
@@ -268,7 +270,10 @@ impl<S: Store> Task<S> {
         shared.machine(|machine, now| match event {
             Event::Poke(Poke::Changed(seat, probed)) => machine.changed(seat, probed, now),
             Event::Unreported(seat) => machine.fails(seat, now),
-            Event::Answered(outgoing, answer) => machine.answered(&outgoing, answer, now),
+            Event::Answered(it) => {
+                let (outgoing, answer) = *it;
+                machine.answered(&outgoing, answer, now);
+            }
             Event::Subscribed(session, Ok(announcements)) => {
                 self.announcements = Some((session, announcements));
                 machine.subscribed(session, now);

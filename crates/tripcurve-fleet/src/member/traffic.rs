@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::judge::number;
+
 /// How often the calls are counted.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
 
@@ -47,27 +49,39 @@ impl Traffic {
 
     /// The calls per second over the last half minute. `None` after less than 2 s.
     pub(super) fn regular(&self) -> Option<f64> {
-        let &(now, calls) = self.counts.back()?;
-        let mut older = self.counts.iter();
-        let &(then, before) = older.find(|it| now - it.0 <= REGULAR)?;
-        (now - then >= RISE_TIME).then(|| per_second(calls - before, now - then))
+        let mut older = self.counts.iter().map(|&then| self.since(then));
+        let since = older.find(|it| it.time <= REGULAR)?;
+        (since.time >= RISE_TIME).then(|| since.per_second())
     }
 
     /// The calls per second if they came half again as fast as `announced` of late.
     pub(super) fn rise(&self, announced: f64) -> Option<f64> {
-        let &(now, calls) = self.counts.back()?;
-        let mut older = self.counts.iter().rev();
-        let &(then, before) = older
-            .find(|&&(then, before)| calls - before >= RISE_CALLS && now - then >= RISE_TIME)?;
-        let rate = per_second(calls - before, now - then);
+        let mut older = self.counts.iter().rev().map(|&then| self.since(then));
+        let shows = |it: &Since| it.calls >= RISE_CALLS && it.time >= RISE_TIME;
+        let rate = older.find(shows)?.per_second();
         (rate >= RISE * announced).then_some(rate)
+    }
+
+    /// What has come from an earlier count to the last one.
+    fn since(&self, (then, before): (Duration, u64)) -> Since {
+        let &(now, calls) = self.counts.back().unwrap_or(&(then, before));
+        Since {
+            time: now.saturating_sub(then),
+            calls: calls.saturating_sub(before),
+        }
     }
 }
 
-/// Counts are far below 2⁵³.
-#[expect(clippy::cast_precision_loss)]
-fn per_second(calls: u64, time: Duration) -> f64 {
-    calls as f64 / time.as_secs_f64()
+/// Calls within a time.
+struct Since {
+    time: Duration,
+    calls: u64,
+}
+
+impl Since {
+    fn per_second(&self) -> f64 {
+        number(self.calls) / self.time.as_secs_f64()
+    }
 }
 
 #[cfg(test)]
