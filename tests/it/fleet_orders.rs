@@ -121,7 +121,7 @@ fn an_order_to_open_lasts_fifteen_seconds_from_the_latest_one() {
     let it = Member::new();
     it.port.follow(Order::open(1));
     for _ in 0..4 {
-        it.hand.advance(15 * SECOND - MILLISECOND);
+        it.hand.advance(14_999 * MILLISECOND);
         assert_eq!(it.calls(3, Outcome::Success), 0);
         it.follows(Order::open(1), Kept, Open);
     }

@@ -124,7 +124,6 @@ impl Model {
                 self.phase = Self::opened(until.min(self.now), true);
                 Followed::Changed
             }
-            (Kind::Probe, _) => Followed::Kept,
             (Kind::Ramp { round, quarters }, phase) => {
                 let next = Phase::Ramp {
                     round,
@@ -152,7 +151,7 @@ impl Model {
                 self.enter(Phase::Closed);
                 Followed::Changed
             }
-            (Kind::Closed, _) => Followed::Kept,
+            (Kind::Probe | Kind::Closed, _) => Followed::Kept,
         }
     }
 
@@ -224,9 +223,10 @@ impl Model {
         let opens = Self::opened(self.now + OWN, false);
         match (self.phase, given_for, outcome) {
             (Phase::MetricsOnly, ..) => {}
-            (_, _, Outcome::Trip) => self.enter(opens),
+            (_, _, Outcome::Trip) | (Phase::Probing { .. }, For::Probe, Outcome::Failure) => {
+                self.enter(opens);
+            }
             (Phase::Probing { .. }, For::Probe, Outcome::Success) => self.enter(Phase::Closed),
-            (Phase::Probing { .. }, For::Probe, Outcome::Failure) => self.enter(opens),
             (Phase::Probing { .. }, For::Probe, _) => self.phase = Phase::Probing { is_out: false },
             (Phase::Ramp { .. }, For::Round(own), Outcome::Success | Outcome::Failure) => {
                 if let Phase::Ramp {
