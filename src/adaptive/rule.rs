@@ -66,6 +66,10 @@ impl EvidenceRule {
         }
     }
 
+    pub(crate) fn config(&self) -> AdaptiveConfig {
+        self.config
+    }
+
     /// The call rate that the rule takes instead of `rate`.
     fn paced(rate: f64) -> f64 {
         if rate.is_nan() {

@@ -1,9 +1,12 @@
 //! What a breaker that decides by evidence tells its fleet: what it has learned, and its failures.
 
+use std::time::Duration;
+
 use super::Core;
 use super::parts::ForFleet;
 use super::view::{Configuration, View, with_view};
 use crate::adaptive::{EvidenceRule, UnreportedFailures, UnreportedWord};
+use crate::latency::times::Timed;
 use crate::policy::TripPolicy;
 use crate::state::State;
 use crate::state::history::date_of;
@@ -22,6 +25,13 @@ impl Core {
     #[must_use]
     pub(crate) fn evidence_rule(&self) -> Option<EvidenceRule> {
         with_view!(self, |view| view.evidence_rule())
+    }
+
+    /// The time above which a call is slow, if the breaker has slow calls.
+    #[must_use]
+    pub(crate) fn slow_limit(&self) -> Option<Duration> {
+        let nanos = with_view!(self, |view| view.timed().and_then(Timed::limit));
+        nanos.map(Duration::from_nanos)
     }
 
     /// What the adaptive policy has learned, if the breaker has one.

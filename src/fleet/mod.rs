@@ -4,6 +4,7 @@
 //! failures that the fleet hasn't been told of yet. Other packages exchange and judge what they read
 //! from it. What they decide comes back as an [`Order`].
 
+use std::time::Duration;
 use std::{fmt, sync::Arc};
 
 pub use crate::adaptive::{EvidenceRule, FailureShare, UnreportedFailures};
@@ -12,6 +13,7 @@ use crate::breaker::shared::SharedBreaker;
 use crate::clock::Now;
 use crate::engine::UsualTraffic;
 use crate::error::ConfigError;
+pub use crate::recovery::joint::{FleetRecovery, FleetRound, FleetVerdict};
 pub use crate::recovery::order::{Followed, Order, RoundCalls};
 
 /// A port through which a fleet reads a breaker and gives it orders.
@@ -82,6 +84,12 @@ impl FleetPort {
     #[must_use]
     pub fn rule(&self) -> Option<EvidenceRule> {
         self.shared.core.evidence_rule()
+    }
+
+    /// The time above which a call is slow, if the breaker has slow calls.
+    #[must_use]
+    pub fn slow_limit(&self) -> Option<Duration> {
+        self.shared.core.slow_limit()
     }
 
     /// The breaker's traffic, in calls per second: above 0.0, at most 1e8.

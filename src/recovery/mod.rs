@@ -6,6 +6,8 @@ mod backoff;
 pub(crate) mod checks;
 pub(crate) mod clients;
 pub(crate) mod half_open;
+#[cfg(feature = "fleet")]
+pub(crate) mod joint;
 pub(crate) mod open_times;
 #[cfg(feature = "fleet")]
 pub(crate) mod order;

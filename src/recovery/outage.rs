@@ -130,12 +130,16 @@ impl Outage {
     /// How many nanoseconds after `now` to probe, without jitter.
     #[must_use]
     pub fn mean_wait(&self, now: u64) -> u64 {
-        let spacing = self.spacing();
+        Self::wait_of(self.spacing(), self.age(now), self.clients)
+    }
+
+    /// How many nanoseconds to wait in an outage of this age, where calls have this spacing.
+    pub(super) fn wait_of(spacing: u64, age: u64, clients: Clients) -> u64 {
         let by_traffic = spacing
             .saturating_mul(Self::CALLS)
             .clamp(Self::SHORTEST, Self::LONG);
-        let by_traffic = self.clients.probes_wait(by_traffic);
-        let by_age = (self.age(now) / Self::AGE).min(Self::LONGEST);
+        let by_traffic = clients.probes_wait(by_traffic);
+        let by_age = (age / Self::AGE).min(Self::LONGEST);
         let for_few = spacing.saturating_mul(Self::FEW_CALLS);
         let for_few = for_few.min(Self::LONGEST_FOR_FEW);
         by_traffic.max(by_age).max(for_few)

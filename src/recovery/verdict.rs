@@ -374,6 +374,12 @@ impl Rules {
         }
     }
 
+    /// The failing share in 15ths that explains a cut to this part of the share before.
+    #[cfg(feature = "fleet")]
+    pub(super) fn failing_at_cut(factor: f64) -> u8 {
+        Self::in_fifteenths(1.0 - factor / Self::AFTER_CUT)
+    }
+
     fn in_fifteenths(failing: f64) -> u8 {
         let fifteenths = whole((failing * Self::CUT_SCALE).round());
         u8::try_from(fifteenths).map_or(15, |it| it.clamp(1, 15))

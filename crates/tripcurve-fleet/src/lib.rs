@@ -4,8 +4,8 @@
 //! [store](store::Store), which adds them up. The member that gets sums with enough evidence
 //! [judges](verdict::Judge) them, and opens the breakers of the whole fleet.
 //!
-//! So far there are the messages, the judge and the stores. The task that connects a breaker with a
-//! store isn't written yet.
+//! [`Fleet`] makes a process a member. Its task reports, judges and follows. Without a working store,
+//! each breaker decides as it does without a fleet.
 //!
 //! # Features
 //!
@@ -14,6 +14,7 @@
 //! | `redis`, on by default | `redis::RedisStore` | redis, tokio |
 //! | `cluster` | `RedisStore::cluster` | those of redis's feature `cluster-async` |
 //! | `tls` | addresses that begin with `rediss://` | rustls with *ring* |
+//! | `registry` | `Fleet::join_all`, for all breakers of a registry | those of tripcurve's feature `registry` |
 //! | `store-suite` | `suite`, for those who write a store | none |
 #![forbid(unsafe_code)]
 // docs.rs marks each item with the feature that it needs.
@@ -21,15 +22,20 @@
 
 pub mod judge;
 pub mod key;
+pub mod member;
 pub mod memory;
 pub mod message;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod standing;
 pub mod store;
 #[cfg(any(test, feature = "store-suite"))]
 pub mod suite;
 pub mod sums;
 pub mod verdict;
+
+pub use member::{BreakerStatus, FleetStatus, Notice, StoreStatus};
+pub use member::{Fleet, FleetBuilder, JoinError, Joined, Joining, SpawnError};
 
 /// Compiles and runs the README's code.
 #[cfg(doctest)]

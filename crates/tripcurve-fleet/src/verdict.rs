@@ -7,6 +7,7 @@ use tripcurve::fleet::{EvidenceRule, FailureShare};
 use crate::judge::{self, Excursion, MemberSums, Test, number};
 use crate::message::{Alternative, Claim, FleetView, Loud, LoudSums, NAT, Report, Reported};
 use crate::message::{SHARE, Sender, Sums, Trip, Weigh, Weighed};
+use crate::standing::{Standing, TestStanding};
 
 /// Judges the sums of a fleet by the rule of a breaker.
 ///
@@ -97,6 +98,58 @@ impl Judge {
             usual: claim(&it.usual.sums),
             tolerated: beyond.map(|_| claim(&it.tolerated.sums)),
             wait_ms,
+        })
+    }
+
+    /// How near the fleet is to a trip. `None` if no member has announced a rate.
+    #[must_use]
+    pub fn standing(&self, it: &Reported) -> Option<Standing> {
+        let (test, beyond) = self.tests(&it.view, &it.tolerated)?;
+        let (all, second) = (of(&it.usual, 0, &[]), of(&it.tolerated, 0, &[]));
+        let of = |sums: &Sums, weighed, test: &Test| TestStanding::of(sums, weighed, false, test);
+        Some(Standing {
+            usual: of(&it.usual, judge::weigh(1, &all, &test), &test),
+            beyond_tolerated: beyond.map(|test| {
+                let weighed = judge::weigh_beyond_tolerated(1, &second, &test);
+                of(&it.tolerated, weighed, &test)
+            }),
+            left_out: 0,
+        })
+    }
+
+    /// How near the fleet is to a trip, also without the loudest members. `None` if no member has
+    /// announced a rate.
+    #[must_use]
+    pub fn standing_without_loudest(&self, it: &Weighed) -> Option<Standing> {
+        let (test, beyond) = self.tests(&it.view, &it.tolerated.sums)?;
+        let members = usize::try_from(it.view.members).unwrap_or(usize::MAX);
+        let (usual, tolerated) = (loud(&it.usual), loud(&it.tolerated));
+        let excursion = of(&it.usual.sums, it.usual.failing, &usual);
+        let second = of(&it.tolerated.sums, it.tolerated.failing, &tolerated);
+        let of =
+            |it: &LoudSums, weighed, test: &Test| TestStanding::of(&it.sums, weighed, true, test);
+        let weighed = judge::weigh(members, &excursion, &test);
+        let is_enough = |it: &TestStanding| it.evidence >= it.needed;
+        let usual = of(&it.usual, weighed, &test);
+        let beyond_tolerated = beyond.map(|test| {
+            let weighed = judge::weigh_beyond_tolerated(members, &second, &test);
+            of(&it.tolerated, weighed, &test)
+        });
+        let all = is_enough(&usual) && beyond_tolerated.as_ref().is_none_or(is_enough);
+        let trips = judge::trips(
+            members,
+            &excursion,
+            &test,
+            beyond.as_ref().map(|test| (&second, test)),
+        );
+        Some(Standing {
+            usual,
+            beyond_tolerated,
+            left_out: if all && !trips {
+                judge::left_out(members)
+            } else {
+                0
+            },
         })
     }
 

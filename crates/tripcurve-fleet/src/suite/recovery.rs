@@ -21,7 +21,10 @@ pub(super) async fn leases_end_with_their_turn(stage: &impl Stage) {
         None,
         "another epoch"
     );
-    assert_eq!(lease(stage, &key, 1, open.epoch, 10_000).await, Some(1));
+    assert_eq!(
+        lease(stage, &key, 1, open.epoch, 10_000).await,
+        Some(open.turn)
+    );
     assert_eq!(
         lease(stage, &key, 2, open.epoch, 10_000).await,
         None,
@@ -29,17 +32,20 @@ pub(super) async fn leases_end_with_their_turn(stage: &impl Stage) {
     );
     assert_eq!(
         lease(stage, &key, 1, open.epoch, 10_000).await,
-        Some(1),
+        Some(open.turn),
         "asked again"
     );
     stage.advance(999).await;
     assert_eq!(lease(stage, &key, 2, open.epoch, 10_000).await, None);
     stage.advance(1).await;
-    assert_eq!(lease(stage, &key, 2, open.epoch, 10_000).await, Some(2));
+    assert_eq!(
+        lease(stage, &key, 2, open.epoch, 10_000).await,
+        Some(open.turn + 1)
+    );
     let late = ProbeResult {
         sender: member(1),
         epoch: open.epoch,
-        turn: 1,
+        turn: open.turn,
         next: AfterProbe::Ramp { share: 100 },
     };
     let counted = async |it: &ProbeResult| {
@@ -53,7 +59,10 @@ pub(super) async fn leases_end_with_their_turn(stage: &impl Stage) {
     };
     assert!(!counted(&late).await, "another turn");
     stage.advance(1_000).await;
-    let over = ProbeResult { turn: 2, ..late };
+    let over = ProbeResult {
+        turn: open.turn + 1,
+        ..late
+    };
     assert!(!counted(&over).await, "the turn is over");
 }
 
@@ -81,11 +90,11 @@ pub(super) async fn the_first_result_ends_a_turn(stage: &impl Stage) {
     let key = key("result");
     let open = open(stage, &key).await;
     stage.advance(500).await;
-    assert_eq!(lease(stage, &key, 1, open.epoch, 1).await, Some(1));
+    assert_eq!(lease(stage, &key, 1, open.epoch, 1).await, Some(open.turn));
     let failed = ProbeResult {
         sender: member(1),
         epoch: open.epoch,
-        turn: 1,
+        turn: open.turn,
         next: AfterProbe::Turn { wait_ms: 300 },
     };
     let stranger = ProbeResult {
@@ -106,7 +115,10 @@ pub(super) async fn the_first_result_ends_a_turn(stage: &impl Stage) {
         .await
         .expect("an answer");
     assert!(resulted.counted);
-    assert_eq!((resulted.view.turn, resulted.view.due_ms), (2, 300));
+    assert_eq!(
+        (resulted.view.turn, resulted.view.due_ms),
+        (open.turn + 1, 300)
+    );
     assert_eq!(resulted.view.epoch, open.epoch);
     assert!(
         !stage
@@ -201,7 +213,7 @@ pub(super) async fn a_ramp_can_fail(stage: &impl Stage) {
         .view;
     assert_eq!(
         (open.state, open.turn, open.due_ms),
-        (FleetState::Open, 1, 2_000)
+        (FleetState::Open, open.at_ms, 2_000)
     );
     assert_eq!((open.outage_ms, open.age_ms), (600, 0));
     assert!(open.epoch > ramp.epoch);

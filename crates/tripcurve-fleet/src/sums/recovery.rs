@@ -31,9 +31,10 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// The first turn of an epoch. A state that was lost and is learned again repeats no number.
     pub(super) fn first(now: u64, wait_ms: u32) -> Self {
         Self {
-            number: 1,
+            number: now,
             due: now + u64::from(wait_ms),
             ..Self::default()
         }

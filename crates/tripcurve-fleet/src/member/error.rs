@@ -1,0 +1,98 @@
+//! Why a member can't start, and why a breaker can't join.
+
+use std::fmt::Write;
+use std::{error, fmt};
+
+use tripcurve::error::ConfigError;
+
+/// A member can't start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// A setting makes no sense.
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// There is no runtime of tokio.
+    NoRuntime(tokio::runtime::TryCurrentError),
+    /// The operating system gives no random number.
+    NoRandomNumber(Box<dyn error::Error + Send + Sync>),
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting {
+                name,
+                value,
+                expected,
+            } => write!(f, "fleet: {name} is {value}; expected {expected}"),
+            Self::NoRuntime(_) => f.write_str(
+                "fleet: there is no runtime of tokio here; call spawn within one, for example in \
+                 an async function",
+            ),
+            Self::NoRandomNumber(_) => {
+                f.write_str("fleet: the operating system gives no random number")
+            }
+        }
+    }
+}
+
+impl error::Error for SpawnError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Setting { .. } => None,
+            Self::NoRuntime(it) => Some(it),
+            Self::NoRandomNumber(it) => Some(&**it),
+        }
+    }
+}
+
+/// A breaker can't join a fleet.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The breaker has no adaptive policy.
+    NotAdaptive(ConfigError),
+    /// A breaker of this name has joined already. Two would count as one member.
+    NameTaken(String),
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAdaptive(_) => f.write_str("fleet: the breaker can't join"),
+            Self::NameTaken(name) => write!(
+                f,
+                "fleet: breaker \"{name}\" has joined already; give each breaker that joins a name \
+                 of its own"
+            ),
+        }
+    }
+}
+
+impl error::Error for JoinError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::NotAdaptive(it) => Some(it),
+            Self::NameTaken(_) => None,
+        }
+    }
+}
+
+/// An error with its sources.
+pub(super) fn text(error: &dyn error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(it) = source {
+        // Writing to a string never fails.
+        let _ = write!(text, ": {it}");
+        source = it.source();
+    }
+    text
+}

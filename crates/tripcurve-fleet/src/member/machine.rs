@@ -1,0 +1,462 @@
+//! A member without input and output.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use tripcurve::CircuitBreaker;
+use tripcurve::fleet::{FleetPort, Order};
+
+use super::error::{JoinError, text};
+use super::joining::Joined;
+use super::link::{Link, Phase};
+use super::mass::MassOrders;
+use super::random::Random;
+use super::recovery::Probed;
+use super::request::{Reply, Request};
+use super::schedule::Schedule;
+use super::seat::Seat;
+use super::status::{FleetStatus, Notice, StoreStatus};
+use super::tokens::Quota;
+use crate::key::{FleetKey, Meaning};
+use crate::message::{FleetState, Member};
+use crate::store::{Announcement, StoreError};
+
+/// The number of a breaker in a [`Machine`]. None is used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeatId(u64);
+
+/// Something that a [`Machine`] wants done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Begin to receive the namespace's announcements. Then call [`Machine::subscribed`], or
+    /// [`Machine::lost`] with this session if that fails.
+    Subscribe {
+        /// The number of this connection.
+        session: u64,
+    },
+    /// Send a message. Then call [`Machine::answered`].
+    Send(Outgoing),
+    /// Wait until the port has unreported failures. Then call [`Machine::fails`].
+    Watch(SeatId, FleetPort),
+    /// Let the breaker follow an order.
+    Follow(FleetPort, Order),
+    /// Let the breaker decide for itself.
+    DropOrder(FleetPort),
+    /// Stop to wait for unreported failures of a breaker that has left.
+    Unwatch(SeatId),
+    /// Tell the listeners.
+    Notify(Notice),
+    /// Tell a task that its breaker has joined.
+    Tell(oneshot::Sender<Joined>, Joined),
+}
+
+/// A message to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outgoing {
+    /// The breaker that it is about.
+    pub seat: SeatId,
+    /// The number of the connection.
+    pub session: u64,
+    /// The fleet.
+    pub key: FleetKey,
+    /// The message.
+    pub request: Request,
+    /// Whether the store hasn't answered yet in this session. Then it may need a connection.
+    pub first: bool,
+}
+
+/// The names that a member has in common with the others.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The namespace.
+    pub namespace: String,
+    /// The zone, or an empty string.
+    pub zone: String,
+    /// A word that stands for the classifier.
+    pub classifier: String,
+}
+
+/// A member without input and output: what it says and does, as a function of events and time.
+///
+/// [`Fleet`](crate::Fleet) drives one with a runtime. A simulation may drive many, with a clock of
+/// its own: it calls [`poll`](Self::poll) until there is no effect left, does what the effects say,
+/// and calls `poll` again after each event and at [`wake_at`](Self::wake_at). Times are those since
+/// any moment, and never go back.
+#[derive(Debug)]
+pub struct Machine {
+    names: Names,
+    member: Member,
+    random: Random,
+    link: Link,
+    status: StoreStatus,
+    since: Duration,
+    quota: Quota,
+    seats: BTreeMap<SeatId, Seat>,
+    schedule: Schedule,
+    joining: Vec<(SeatId, oneshot::Sender<Joined>)>,
+    next_seat: u64,
+    effects: VecDeque<Effect>,
+    mass: MassOrders,
+}
+
+impl Machine {
+    /// Makes a member without breakers. `seed` decides its random times.
+    #[must_use]
+    pub fn new(names: Names, member: Member, seed: u64) -> Self {
+        let reason = "the store hasn't answered yet".into();
+        Self {
+            names,
+            member,
+            random: Random::new(seed),
+            link: Link::new(),
+            status: StoreStatus::LocalOnly { reason },
+            since: Duration::ZERO,
+            quota: Quota::default(),
+            seats: BTreeMap::new(),
+            schedule: Schedule::default(),
+            joining: Vec::new(),
+            next_seat: 0,
+            effects: VecDeque::new(),
+            mass: MassOrders::default(),
+        }
+    }
+
+    /// Adds a breaker.
+    ///
+    /// # Errors
+    /// The breaker has no adaptive policy, or one of its name has joined already.
+    pub fn join<C>(
+        &mut self,
+        breaker: &CircuitBreaker<C>,
+        now: Duration,
+    ) -> Result<(SeatId, oneshot::Receiver<Joined>), JoinError> {
+        if self.seats.values().any(|it| **it.name() == *breaker.name()) {
+            return Err(JoinError::NameTaken(breaker.name().into()));
+        }
+        let port = breaker.fleet_port().map_err(JoinError::NotAdaptive)?;
+        let tolerated = port.rule().and_then(|it| it.tolerated());
+        let meaning = Meaning::new(tolerated, port.slow_limit(), &self.names.classifier);
+        let Names {
+            namespace, zone, ..
+        } = &self.names;
+        let key = FleetKey::new(namespace, zone, breaker.name(), meaning);
+        let breaker = breaker.with_classifier(tripcurve::outcome::DefaultClassifier);
+        let id = SeatId(self.next_seat);
+        self.next_seat += 1;
+        self.effects.push_back(Effect::Watch(id, port.clone()));
+        let seat = Seat::new((breaker, port), key, self.member);
+        self.seats.insert(id, seat);
+        let (sender, receiver) = oneshot::channel();
+        match self.link.phase() {
+            Phase::Waiting { until } if until > Duration::ZERO => {
+                self.effects
+                    .push_back(Effect::Tell(sender, Joined::LocalOnly));
+            }
+            _ => self.joining.push((id, sender)),
+        }
+        self.plan(id, now);
+        Ok((id, receiver))
+    }
+
+    /// Removes the breaker of this name. Returns whether there was one.
+    ///
+    /// Its last message says that no calls of it are to be expected.
+    pub fn leave(&mut self, name: &str, now: Duration) -> bool {
+        let Some(id) = self.seat_named(name) else {
+            return false;
+        };
+        self.schedule.remove(id);
+        let Some(mut seat) = self.seats.remove(&id) else {
+            return false;
+        };
+        self.joining.retain(|it| it.0 != id);
+        self.effects.push_back(Effect::Unwatch(id));
+        self.effects
+            .push_back(Effect::DropOrder(seat.port().clone()));
+        if self.link.is_up() && seat.has_answer() {
+            self.quota.note(now);
+            self.effects.push_back(Effect::Send(Outgoing {
+                seat: id,
+                session: self.link.session(),
+                key: seat.key().clone(),
+                request: seat.farewell(),
+                first: false,
+            }));
+        }
+        true
+    }
+
+    /// Tells the listeners.
+    pub fn notify(&mut self, notice: Notice) {
+        self.effects.push_back(Effect::Notify(notice));
+    }
+
+    /// The namespace, whose announcements the member hears.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.names.namespace
+    }
+
+    /// The names of the breakers that have joined.
+    pub fn breakers(&self) -> impl Iterator<Item = &str> {
+        self.seats.values().map(|it| &**it.name())
+    }
+
+    /// What to do now. `None` if there is nothing until an event or until
+    /// [`wake_at`](Self::wake_at).
+    pub fn poll(&mut self, now: Duration) -> Option<Effect> {
+        loop {
+            if let Some(effect) = self.effects.pop_front() {
+                return Some(effect);
+            }
+            if self.link.begin(now) {
+                let session = self.link.session();
+                return Some(Effect::Subscribe { session });
+            }
+            if !matches!(self.link.phase(), Phase::Trying | Phase::Up) || self.quota.next() > now {
+                return None;
+            }
+            let (at, id) = self.schedule.first()?;
+            if at > now {
+                return None;
+            }
+            // The first pulse tries the store. The others wait for its answer.
+            if !self.link.is_up() && self.seats.values().any(Seat::is_waiting) {
+                return None;
+            }
+            if let Some(outgoing) = self.tick(id, now) {
+                self.quota.note(now);
+                return Some(Effect::Send(outgoing));
+            }
+        }
+    }
+
+    fn tick(&mut self, id: SeatId, now: Duration) -> Option<Outgoing> {
+        let (key, request) = self.with(id, now, |seat, random| {
+            let request = seat.tick(now, random);
+            (seat.key().clone(), request)
+        })?;
+        request.map(|request| Outgoing {
+            seat: id,
+            session: self.link.session(),
+            key,
+            request,
+            first: !self.link.is_up(),
+        })
+    }
+
+    /// Does something with a seat, and then what the seat wants done.
+    fn with<T>(
+        &mut self,
+        id: SeatId,
+        now: Duration,
+        act: impl FnOnce(&mut Seat, &mut Random) -> T,
+    ) -> Option<T> {
+        let seat = self.seats.get_mut(&id)?;
+        let watched = seat.watches();
+        let done = act(seat, &mut self.random);
+        if !watched && seat.watches() {
+            self.effects
+                .push_back(Effect::Watch(id, seat.port().clone()));
+        }
+        for order in seat.orders() {
+            self.effects
+                .push_back(Effect::Follow(seat.port().clone(), order));
+        }
+        self.plan(id, now);
+        Some(done)
+    }
+
+    /// When to call [`poll`](Self::poll) without an event.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Duration> {
+        match self.link.phase() {
+            Phase::Waiting { until } => Some(until),
+            Phase::Subscribing => None,
+            Phase::Trying if self.seats.values().any(Seat::is_waiting) => None,
+            Phase::Trying | Phase::Up => {
+                let (at, _) = self.schedule.first()?;
+                Some(at.max(self.quota.next()))
+            }
+        }
+    }
+
+    /// The announcements of a session have begun to come.
+    pub fn subscribed(&mut self, session: u64, now: Duration) {
+        self.link.subscribed(session);
+        if self.link.phase() == Phase::Trying && self.seats.is_empty() {
+            self.answers(now);
+        }
+    }
+
+    /// The store of a session is gone.
+    pub fn lost(&mut self, session: u64, why: &str, now: Duration) {
+        if session != self.link.session() || matches!(self.link.phase(), Phase::Waiting { .. }) {
+            return;
+        }
+        self.link.lose(now, &mut self.random);
+        let status = StoreStatus::LocalOnly { reason: why.into() };
+        if self.status != status {
+            if self.status == StoreStatus::Connected {
+                self.since = now;
+            }
+            self.status = status.clone();
+            self.effects
+                .push_back(Effect::Notify(Notice::Store(status)));
+        }
+        for seat in self.seats.values_mut() {
+            seat.lose();
+            self.effects
+                .push_back(Effect::DropOrder(seat.port().clone()));
+        }
+        for (_, sender) in self.joining.drain(..) {
+            self.effects
+                .push_back(Effect::Tell(sender, Joined::LocalOnly));
+        }
+    }
+
+    /// A breaker has unreported failures.
+    pub fn fails(&mut self, id: SeatId, now: Duration) {
+        self.with(id, now, |seat, _| seat.fails());
+    }
+
+    /// A breaker has changed its state.
+    pub fn changed(&mut self, id: SeatId, probed: Probed, now: Duration) {
+        self.with(id, now, |seat, _| seat.changes(probed));
+    }
+
+    /// A message was answered, or wasn't.
+    pub fn answered(&mut self, it: &Outgoing, answer: Result<Reply, StoreError>, now: Duration) {
+        if it.session != self.link.session() || matches!(self.link.phase(), Phase::Waiting { .. }) {
+            return;
+        }
+        match answer {
+            Ok(reply) => {
+                self.answers(now);
+                self.learn(it.seat, &reply, now);
+            }
+            Err(error) => {
+                let was_refused = matches!(error, StoreError::Refused(_));
+                self.with(it.seat, now, |seat, _| seat.failed(was_refused));
+                if self.link.missed() {
+                    self.lost(it.session, &text(&error), now);
+                }
+            }
+        }
+    }
+
+    /// The store works.
+    fn answers(&mut self, now: Duration) {
+        if !self.link.answered() {
+            return;
+        }
+        self.status = StoreStatus::Connected;
+        self.since = now;
+        let notice = Notice::Store(StoreStatus::Connected);
+        self.effects.push_back(Effect::Notify(notice));
+        let all: Vec<_> = self.seats.keys().copied().collect();
+        for id in all {
+            self.plan(id, now);
+        }
+    }
+
+    fn learn(&mut self, id: SeatId, reply: &Reply, now: Duration) {
+        let learned = self.with(id, now, |seat, random| {
+            (seat.answered(reply, now, random), seat.state())
+        });
+        let Some((learned, state)) = learned else {
+            return;
+        };
+        if let Some(state) = learned.entered {
+            self.entered(id, state, now);
+        }
+        if learned.first {
+            let (told, waiting) = std::mem::take(&mut self.joining)
+                .into_iter()
+                .partition(|it| it.0 == id);
+            self.joining = waiting;
+            let told: Vec<_> = told;
+            for (_, sender) in told {
+                self.effects
+                    .push_back(Effect::Tell(sender, Joined::Answered(state)));
+            }
+        }
+    }
+
+    /// An announcement has come.
+    pub fn announced(&mut self, it: &Announcement, now: Duration) {
+        if !self.link.is_up() {
+            return;
+        }
+        let mut seats = self.seats.iter();
+        let Some((&id, _)) = seats.find(|(_, seat)| seat.key().as_str() == it.key) else {
+            return self.announced_elsewhere(it);
+        };
+        let entered = self.with(id, now, |seat, random| seat.hear(&it.view, now, random));
+        if let Some(state) = entered.flatten() {
+            self.entered(id, state, now);
+        }
+    }
+
+    /// Warns of a fleet that differs from one of ours in its settings only.
+    fn announced_elsewhere(&mut self, it: &Announcement) {
+        let Some(other) = it.key.rsplit_once('/') else {
+            return;
+        };
+        let ours = |seat: &&Seat| {
+            let key = seat.key().as_str().rsplit_once('/');
+            key.is_some_and(|key| key.0 == other.0)
+        };
+        if let Some(seat) = self.seats.values().find(ours) {
+            let notice = Notice::OtherSettings {
+                breaker: Arc::clone(seat.name()),
+                key: seat.key().as_str().to_owned(),
+                other: it.key.clone(),
+            };
+            self.effects.push_back(Effect::Notify(notice));
+        }
+    }
+
+    fn entered(&mut self, id: SeatId, state: FleetState, now: Duration) {
+        let Some(seat) = self.seats.get(&id) else {
+            return;
+        };
+        let breaker = Arc::clone(seat.name());
+        self.effects
+            .push_back(Effect::Notify(Notice::State { breaker, state }));
+        if state == FleetState::Open {
+            let joined = self.seats.len();
+            if let Some(opened) = self.mass.opened(id, joined, now) {
+                self.effects
+                    .push_back(Effect::Notify(Notice::MassOrder { opened, joined }));
+            }
+        }
+    }
+
+    fn plan(&mut self, id: SeatId, now: Duration) {
+        if let Some(seat) = self.seats.get(&id) {
+            self.schedule.set(id, seat.wake_at().max(now));
+        }
+    }
+
+    fn seat_named(&self, name: &str) -> Option<SeatId> {
+        let mut seats = self.seats.iter();
+        Some(*seats.find(|(_, it)| **it.name() == *name)?.0)
+    }
+
+    /// What the member knows.
+    #[must_use]
+    pub fn status(&self, now: Duration) -> FleetStatus {
+        let mut breakers: Vec<_> = self.seats.values().map(|it| it.status(now)).collect();
+        breakers.sort_by(|a, b| a.name.cmp(&b.name));
+        FleetStatus {
+            store: self.status.clone(),
+            for_time: now.saturating_sub(self.since),
+            breakers,
+        }
+    }
+}

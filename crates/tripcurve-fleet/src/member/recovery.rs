@@ -1,0 +1,379 @@
+//! A breaker's part in the recovery of its fleet: leased probes, and rounds of a ramp.
+
+use std::time::Duration;
+
+use tripcurve::State;
+use tripcurve::events::{Cause, Transition};
+use tripcurve::fleet::{FleetPort, FleetRecovery, FleetRound, FleetVerdict, Order};
+
+use super::known::Known;
+use super::outbox::Outbox;
+use super::random::Random;
+use super::request::Request;
+use crate::judge::{left_out, number};
+use crate::message::{AfterProbe, AfterRound, AskLease, FleetState, Leased, Member, ProbeResult};
+use crate::message::{Round, Rounded, SHARE, Step};
+
+/// The shortest time between two reports of a round.
+const ROUND_EVERY: Duration = Duration::from_millis(50);
+
+/// The shortest time between two questions for a lease.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// The calls that the holders of leases should make within the wait.
+const CALLS: f64 = 2.0;
+
+/// The leases of a turn, at most.
+const MAX_LEASES: f64 = 64.0;
+
+/// How a change of a breaker's state ends a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Probed {
+    /// The probe was good.
+    Good,
+    /// The probe failed.
+    Bad,
+    /// The change has nothing to do with a probe.
+    Neither,
+}
+
+impl Probed {
+    /// What a transition says about a probe.
+    #[must_use]
+    pub fn by(it: &Transition) -> Self {
+        match (it.from(), it.to(), it.cause()) {
+            (_, _, Cause::Fleet { .. } | Cause::Manual) => Self::Neither,
+            (_, _, Cause::ProbeSucceeded { .. }) | (State::HalfOpen, State::Closed, _) => {
+                Self::Good
+            }
+            (State::HalfOpen, State::Open, _) => Self::Bad,
+            _ => Self::Neither,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    epoch: u64,
+    turn: u64,
+    ends: Duration,
+    /// How the probe has ended.
+    result: Option<bool>,
+}
+
+/// What a breaker does while its fleet recovers.
+#[derive(Debug, Default)]
+pub(super) struct Recovery {
+    /// The epoch and the turn for which `ask_at` was drawn.
+    turn: (u64, u64),
+    ask_at: Duration,
+    held: Option<Held>,
+    ramp: Option<InRamp>,
+}
+
+/// The round that a breaker is in.
+#[derive(Debug)]
+struct InRamp {
+    epoch: u64,
+    number: u32,
+    round: FleetRound,
+    /// When to look at the calls again.
+    look_at: Duration,
+    /// The calls that a store hasn't answered for yet.
+    unanswered: Option<Round>,
+}
+
+/// What a message needs of the breaker that sends it.
+pub(super) struct Own<'a> {
+    pub(super) known: &'a Known,
+    pub(super) member: Member,
+    pub(super) port: &'a FleetPort,
+    pub(super) rule: FleetRecovery,
+    /// The calls that ask this breaker for admission, in 1/1000 per second.
+    pub(super) rate: u64,
+}
+
+impl Own<'_> {
+    fn fleet_rate(&self) -> f64 {
+        number(self.known.view().rate) / 1_000.0
+    }
+
+    fn wait(&self, now: Duration) -> Duration {
+        self.rule
+            .wait(self.fleet_rate(), self.known.outage_age(now))
+    }
+
+    fn wait_ms(&self, now: Duration) -> u32 {
+        millis(self.wait(now))
+    }
+
+    /// The chance with which this member asks for a lease: four times as many members ask as leases
+    /// are needed.
+    fn chance(&self, now: Duration) -> f64 {
+        let members = number(self.known.view().members.max(1));
+        let calls_of_one = self.fleet_rate() / members * self.wait(now).as_secs_f64();
+        let leases = (CALLS / calls_of_one.max(1e-9))
+            .ceil()
+            .clamp(1.0, MAX_LEASES);
+        4.0 * leases / members
+    }
+}
+
+/// A wait in a message: `1..=60_000` ms.
+pub(super) fn millis(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis()).map_or(60_000, |it| it.clamp(1, 60_000))
+}
+
+/// A share in a message: `1..=SHARE`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn units(share: f64) -> u32 {
+    let units = (share * f64::from(SHARE)).round() as u32;
+    units.clamp(1, SHARE)
+}
+
+fn share(units: u32) -> f64 {
+    f64::from(units) / f64::from(SHARE)
+}
+
+impl Recovery {
+    /// Takes a state that was heard. Returns what the breaker must do.
+    pub(super) fn hear(&mut self, own: &Own<'_>, now: Duration, random: &mut Random) -> Order {
+        let view = own.known.view();
+        if view.state != FleetState::Ramp {
+            self.ramp = None;
+        }
+        if self
+            .held
+            .is_some_and(|it| it.epoch != view.epoch || it.turn < view.turn)
+        {
+            self.held = None;
+        }
+        match view.state {
+            FleetState::Closed => Order::closed(view.epoch),
+            FleetState::Open => {
+                if self.turn != (view.epoch, view.turn) {
+                    self.turn = (view.epoch, view.turn);
+                    self.ask_at = own.known.due() + random.part_of(own.wait(now) / 4);
+                }
+                if self.held.is_some_and(|it| it.result.is_none()) {
+                    Order::probe(view.epoch)
+                } else {
+                    Order::open(view.epoch)
+                }
+            }
+            FleetState::Ramp => {
+                self.enter(own, now);
+                Order::ramp(view.epoch, view.round, share(view.share))
+            }
+        }
+    }
+
+    /// Enters the round that was heard of.
+    fn enter(&mut self, own: &Own<'_>, now: Duration) {
+        let view = own.known.view();
+        let share = share(view.share);
+        let round = match &self.ramp {
+            Some(it) if (it.epoch, it.number) == (view.epoch, view.round) => return,
+            Some(it) if it.epoch == view.epoch && it.number + 1 == view.round => {
+                it.round.followed_by(share)
+            }
+            _ if view.round == 1 => own.rule.first_round(own.fleet_rate()).with_share(share),
+            _ => own.rule.unknown_round(share),
+        };
+        // Calls under the load of the round before say nothing yet.
+        let age = own.known.age(now);
+        self.ramp = Some(InRamp {
+            epoch: view.epoch,
+            number: view.round,
+            round,
+            look_at: now + round.settling().saturating_sub(age),
+            unanswered: None,
+        });
+    }
+
+    pub(super) fn wake_at(&self, state: FleetState) -> Duration {
+        match (state, &self.held, &self.ramp) {
+            (FleetState::Open, Some(held), _) if held.result.is_some() => Duration::ZERO,
+            (FleetState::Open, Some(held), _) => held.ends,
+            (FleetState::Open, None, _) => self.ask_at,
+            (FleetState::Ramp, _, Some(ramp)) => ramp.look_at,
+            _ => Duration::MAX,
+        }
+    }
+
+    /// What to send now.
+    pub(super) fn request(
+        &mut self,
+        own: &Own<'_>,
+        outbox: &mut Outbox,
+        now: Duration,
+        random: &mut Random,
+    ) -> Option<Request> {
+        match own.known.state() {
+            FleetState::Closed => None,
+            FleetState::Open => match self.held {
+                Some(held) => {
+                    let good = held.result?;
+                    Some(Request::Result(own.result(held, good, now)))
+                }
+                None => self.ask(own, now, random).map(Request::Lease),
+            },
+            FleetState::Ramp => self.round(own, outbox, now).map(Request::Round),
+        }
+    }
+
+    /// Takes the lease back if its turn is over. Returns what the breaker must do then.
+    pub(super) fn expire(&mut self, known: &Known, now: Duration) -> Option<Order> {
+        let held = self
+            .held
+            .filter(|it| it.ends <= now && it.result.is_none())?;
+        self.held = None;
+        self.ask_at = now;
+        let is_current = known.state() == FleetState::Open && known.view().epoch == held.epoch;
+        is_current.then(|| Order::open(held.epoch))
+    }
+
+    fn ask(&mut self, own: &Own<'_>, now: Duration, random: &mut Random) -> Option<AskLease> {
+        if self.ask_at > now {
+            return None;
+        }
+        // If too few have asked, others do so a little later.
+        self.ask_at = now + ASK_EVERY + random.part_of(own.wait(now) / 4);
+        let asks = own.rate > 0 && random.happens(own.chance(now));
+        asks.then(|| AskLease {
+            sender: own.known.sender(own.member),
+            epoch: own.known.view().epoch,
+            rate: own.rate,
+            check: false,
+            wait_ms: own.wait_ms(now),
+        })
+    }
+
+    /// Takes the answer to a question for a lease. Returns what the breaker must do.
+    pub(super) fn leased(
+        &mut self,
+        it: &Leased,
+        own: &Own<'_>,
+        now: Duration,
+        random: &mut Random,
+    ) -> Option<Order> {
+        let is_current = own.known.state() == FleetState::Open
+            && own.known.view().epoch == it.view.epoch
+            && own.known.view().turn <= it.view.turn;
+        let Some(lease) = it.lease.filter(|_| is_current) else {
+            self.ask_at = own.known.due().max(now + ASK_EVERY) + random.part_of(own.wait(now) / 4);
+            return None;
+        };
+        self.held = Some(Held {
+            epoch: it.view.epoch,
+            turn: lease.turn,
+            ends: now + Duration::from_millis(lease.ends_ms),
+            result: None,
+        });
+        Some(Order::probe(it.view.epoch))
+    }
+
+    /// The breaker has changed its state. Returns what it must do.
+    pub(super) fn probed(&mut self, probed: Probed) -> Option<Order> {
+        let held = self.held.as_mut().filter(|it| it.result.is_none())?;
+        match probed {
+            Probed::Neither => None,
+            Probed::Good => {
+                held.result = Some(true);
+                None
+            }
+            Probed::Bad => {
+                held.result = Some(false);
+                Some(Order::open(held.epoch))
+            }
+        }
+    }
+
+    /// A store has answered the result of the probe.
+    pub(super) fn resulted(&mut self) {
+        self.held = None;
+    }
+
+    fn round(&mut self, own: &Own<'_>, outbox: &mut Outbox, now: Duration) -> Option<Round> {
+        let ramp = self.ramp.as_mut().filter(|it| it.look_at <= now)?;
+        ramp.look_at = now + ROUND_EVERY;
+        if own.known.age(now) < ramp.round.settling() {
+            let _unsettled = own.port.take_round();
+            return None;
+        }
+        if ramp.unanswered.is_none() {
+            let calls = own.port.take_round()?;
+            ramp.unanswered = (calls.round() == ramp.number).then(|| Round {
+                sender: own.known.sender(own.member),
+                number: outbox.number(),
+                epoch: ramp.epoch,
+                round: ramp.number,
+                good: calls.good().min(100_000),
+                bad: calls.bad().min(100_000),
+            });
+        }
+        ramp.unanswered
+    }
+
+    /// Takes the answer to a round's calls. Returns the end of the round, if it has a verdict.
+    pub(super) fn rounded(&mut self, it: &Rounded, own: &Own<'_>, now: Duration) -> Option<Step> {
+        let ramp = self.ramp.as_mut()?;
+        ramp.unanswered = None;
+        if !it.counted || (it.view.epoch, it.view.round) != (ramp.epoch, ramp.number) {
+            return None;
+        }
+        let (mut good, mut bad) = (it.good, it.bad);
+        let members = usize::try_from(it.view.members).unwrap_or(usize::MAX);
+        for loud in &it.loudest[..left_out(members)] {
+            good = good.saturating_sub(loud.good);
+            bad = bad.saturating_sub(loud.bad);
+        }
+        let lasted = own.known.age(now);
+        let verdict = own
+            .rule
+            .judge(ramp.round, (good, bad), lasted, own.fleet_rate());
+        let next = match verdict {
+            FleetVerdict::Next { share } => AfterRound::Round {
+                share: units(share),
+            },
+            FleetVerdict::Close => AfterRound::Close,
+            FleetVerdict::Reopen => AfterRound::Open {
+                wait_ms: own.wait_ms(now),
+            },
+            _ => return None,
+        };
+        Some(Step {
+            sender: own.known.sender(own.member),
+            epoch: ramp.epoch,
+            round: ramp.number,
+            next,
+        })
+    }
+
+    /// The store is gone.
+    pub(super) fn lose(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Own<'_> {
+    fn result(&self, held: Held, good: bool, now: Duration) -> ProbeResult {
+        let next = if good {
+            let first = self.rule.first_round(self.fleet_rate());
+            AfterProbe::Ramp {
+                share: units(first.share()),
+            }
+        } else {
+            AfterProbe::Turn {
+                wait_ms: self.wait_ms(now),
+            }
+        };
+        ProbeResult {
+            sender: self.known.sender(self.member),
+            epoch: held.epoch,
+            turn: held.turn,
+            next,
+        }
+    }
+}

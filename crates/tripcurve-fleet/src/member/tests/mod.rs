@@ -1,0 +1,9 @@
+//! Members with real breakers, mock clocks and tokio's paused time.
+
+mod configuration;
+mod faulty;
+mod outage;
+#[cfg(feature = "registry")]
+mod registry;
+mod store_faults;
+mod town;

@@ -1,0 +1,73 @@
+//! The busiest breakers of a registry join.
+
+use std::sync::{Arc, Mutex};
+
+use tripcurve::CircuitBreaker;
+use tripcurve::registry::Registry;
+
+use super::town::SECOND;
+use crate::member::{Fleet, Notice};
+use crate::memory::MemoryStore;
+
+fn call(registry: &Registry<u32>, key: u32, times: u32) {
+    for _ in 0..times {
+        let breaker = registry.get_or_create(&key);
+        breaker.try_acquire().unwrap().success();
+    }
+}
+
+fn joined(fleet: &Fleet) -> Vec<String> {
+    let status = fleet.status();
+    status
+        .breakers
+        .iter()
+        .map(|it| it.name.to_string())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_busiest_breakers_that_have_calls_join_and_others_leave() {
+    let search = CircuitBreaker::builder("search");
+    let registry = Registry::<u32>::builder(search)
+        .name_with(|key| format!("search {key}"))
+        .build()
+        .unwrap();
+    call(&registry, 1, 5);
+    call(&registry, 2, 9);
+    call(&registry, 3, 7);
+    registry.get_or_create(&4);
+    let builder = Fleet::builder("shop").busiest(2);
+    let fleet = builder.store(MemoryStore::new()).spawn().unwrap();
+    tokio::time::pause();
+    fleet.join_all(&registry);
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(joined(&fleet), ["search 2", "search 3"]);
+    call(&registry, 1, 20);
+    tokio::time::sleep(30 * SECOND).await;
+    assert_eq!(joined(&fleet), ["search 1", "search 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn breakers_of_one_name_are_told_of() {
+    let registry = Registry::<u32>::builder(CircuitBreaker::builder("search"))
+        .build()
+        .unwrap();
+    call(&registry, 1, 5);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let notices = Arc::clone(&told);
+    let fleet = Fleet::builder("shop")
+        .on_notice(move |it| notices.lock().unwrap().push(it.clone()))
+        .store(MemoryStore::new())
+        .spawn()
+        .unwrap();
+    let _joining = fleet.join(&CircuitBreaker::new("search")).unwrap();
+    fleet.join_all(&registry);
+    tokio::time::sleep(100 * SECOND).await;
+    let told = told.lock().unwrap();
+    let told: Vec<_> = told
+        .iter()
+        .filter(|it| matches!(it, Notice::NotJoined { .. }))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(joined(&fleet), ["search"]);
+}
