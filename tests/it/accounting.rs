@@ -342,11 +342,11 @@ fn is_counted(ledger: &Ledger, snapshot: &Snapshot) {
     let uncounted = read(&ledger.ignored) + read(&ledger.cancelled);
     assert_eq!(snapshot.ignored(), uncounted, "{ledger:?}");
     if let Some(latency) = snapshot.latency() {
-        // All calls took no time on the mock clock. So they share one bin, which counts exactly up
-        // to 511.
+        // The mock clock stands still, so these are too many calls at once to time each one. Each
+        // thread draws a sample of its own. The bound is about six standard deviations.
         let error = latency.count().abs_diff(snapshot.calls());
         assert!(
-            error <= snapshot.calls() / 20,
+            error <= snapshot.calls() / 5,
             "{error} of {}",
             snapshot.calls()
         );
