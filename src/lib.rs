@@ -142,6 +142,10 @@ mod state;
 pub mod name;
 mod util;
 mod sync;
+// The integration tests have the same one.
+#[cfg(all(test, not(tripcurve_loom)))]
+#[path = "../tests/it/effort.rs"]
+mod effort;
 
 pub use breaker::CircuitBreaker;
 pub use breaker::fallback::Fallback;

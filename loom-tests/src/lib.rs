@@ -3,7 +3,7 @@
 //! A model is a scenario of a few threads, and assertions that must hold when they are done.
 //! [`model`] runs it. Built with `--cfg tripcurve_loom`, loom explores the orders of the threads'
 //! accesses, and the values that a relaxed load may see. Built without, the scenario runs some
-//! thousand times on real threads, so a plain `cargo test` exercises it, too. The words that race
+//! hundred times on real threads, so a plain `cargo test` exercises it, too. The words that race
 //! are tripcurve's own. Its `src/sync` swaps only the atomics.
 //!
 //! `loom-tests/run` runs all models under loom and fails if one was left out. `loom-tests/run
@@ -35,6 +35,10 @@
 #![forbid(unsafe_code)]
 
 mod breaker;
+// Loom needs no repetition.
+#[cfg(not(tripcurve_loom))]
+#[path = "../../tests/it/effort.rs"]
+mod effort;
 mod line;
 mod model;
 mod race;

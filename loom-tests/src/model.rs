@@ -1,5 +1,8 @@
 //! Runs a model: under loom, or many times on real threads.
 
+#[cfg(not(tripcurve_loom))]
+use crate::effort;
+
 /// The bound on preemptions: how many times loom may interrupt a thread that could continue.
 ///
 /// Most races need few preemptions. Each further one multiplies the orders by about the number of
@@ -105,13 +108,13 @@ pub fn model(preemptions: Preemptions, scenario: impl Fn() + Send + Sync + 'stat
     });
 }
 
-/// Runs `scenario` some hundred times on real threads.
+/// Runs `scenario` some hundred times on real threads, or the share of them that [`effort`] says.
 ///
 /// Loom explores the interleavings. Real threads find few of them, however often they run, and show
 /// that the models hold outside loom too.
 #[cfg(not(tripcurve_loom))]
 pub fn model(_: Preemptions, scenario: impl Fn() + Send + Sync + 'static) {
-    for _ in 0..500 {
+    for _ in 0..effort::share_of(500) {
         scenario();
     }
 }

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::effort;
+use crate::runtime::block_on;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tripcurve::bulkhead::{BlockingBulkhead, Bulkhead};
@@ -25,7 +27,7 @@ use tripcurve::{
 };
 
 const THREADS: u64 = 4;
-const ROUNDS: u64 = 20;
+const ROUNDS: u32 = 20;
 const CALLS: u64 = 200;
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -257,11 +259,6 @@ where
     }
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.build().unwrap().block_on(future)
-}
-
 fn random(thread: u64, round: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(thread << 32 | round)
 }
@@ -280,9 +277,10 @@ fn any_end(random: &mut impl Rng, outcomes: &[Outcome]) -> End {
 fn run(handles: &Handles, outcomes: &[Outcome], check: impl Fn(&Ledger, &Snapshot)) -> Ledger {
     let ledger = Ledger::default();
     let mut kept: Vec<Vec<OwnedPermit>> = (0..THREADS).map(|_| Vec::new()).collect();
-    for round in 0..=ROUNDS {
+    let rounds = u64::from(effort::share_of(ROUNDS).max(3));
+    for round in 0..=rounds {
         // The last round only ends the calls in flight.
-        let calls = if round < ROUNDS { CALLS } else { 0 };
+        let calls = if round < rounds { CALLS } else { 0 };
         std::thread::scope(|scope| {
             for (thread, kept) in kept.iter_mut().enumerate() {
                 let ledger = &ledger;
@@ -342,11 +340,11 @@ fn is_counted(ledger: &Ledger, snapshot: &Snapshot) {
     let uncounted = read(&ledger.ignored) + read(&ledger.cancelled);
     assert_eq!(snapshot.ignored(), uncounted, "{ledger:?}");
     if let Some(latency) = snapshot.latency() {
-        // All calls took no time on the mock clock. So they share one bin, which counts exactly up
-        // to 511.
+        // The mock clock stands still, so these are too many calls at once to time each one. Each
+        // thread draws a sample of its own. The bound is about six standard deviations.
         let error = latency.count().abs_diff(snapshot.calls());
         assert!(
-            error <= snapshot.calls() / 20,
+            error <= snapshot.calls() / 5,
             "{error} of {}",
             snapshot.calls()
         );

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use crate::effort;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tripcurve::events::Cause;
@@ -156,11 +157,12 @@ fn when_half_of_the_calls_fail_it_trips_all_the_same() {
 /// A request that can't succeed is tried three times.
 #[test]
 fn poison_requests_trip_a_breaker_that_counts_to_three_and_none_that_decides_by_evidence() {
+    let calls = effort::share_of(1_000_000).max(250_000);
     let poisoned = |policy: TripPolicy| {
         let mut service = Service::new([policy], SECOND / 100);
         let mut trips = [0, 0];
         let mut left = 0;
-        for call in 0..1_200_000 {
+        for call in 0..200_000 + calls {
             if left == 0 && service.dice.random_bool(1.0 / 300.0) {
                 left = 3;
             }
@@ -173,15 +175,16 @@ fn poison_requests_trip_a_breaker_that_counts_to_three_and_none_that_decides_by_
     };
     assert_eq!(poisoned(TripPolicy::adaptive().into()), 0);
     assert_eq!(poisoned(sensitive().into()), 0);
-    assert!(poisoned(TripPolicy::consecutive_failures(3)) > 3_000);
+    assert!(poisoned(TripPolicy::consecutive_failures(3)) > calls * 3 / 1_000);
 }
 
 #[test]
 fn what_is_tolerated_goes_on_for_hours() {
     let mut service = Service::adaptive(TripPolicy::adaptive(), 100);
     service.fail_at_random(200_000, |_| 0.01);
-    let trips = service.fail_at_random(3 * HOUR * 100, |_| 0.25);
-    assert!(trips <= 3, "{trips} trips in three hours");
+    let hours = effort::share_of(3);
+    let trips = service.fail_at_random(hours * HOUR * 100, |_| 0.25);
+    assert!(trips <= 3, "{trips} trips in {hours} h");
     // If no share is tolerated, this is an outage.
     let mut service = Service::adaptive(sensitive(), 100);
     service.fail_at_random(200_000, |_| 0.01);
@@ -190,7 +193,8 @@ fn what_is_tolerated_goes_on_for_hours() {
 
 #[test]
 fn healthy_calls_trip_nothing_in_a_million() {
-    for share in [0.001, 0.01, 0.05] {
+    let some = effort::share_of(3) as usize;
+    for share in [0.05, 0.01, 0.001].into_iter().take(some) {
         let mut service = Service::adaptive(TripPolicy::adaptive(), 100);
         let trips = service.fail_at_random(1_000_000, |_| share);
         assert_eq!(trips, 0, "{share}: {:?}", service.causes());

@@ -212,8 +212,8 @@ fn ramps() -> impl Strategy<Value = Steps> {
 }
 
 pub(crate) fn configs(
-    windows: impl Strategy<Value = Shape>,
-    policies: impl Strategy<Value = Vec<Policy>>,
+    windows: impl Strategy<Value = Shape> + 'static,
+    policies: impl Strategy<Value = Vec<Policy>> + 'static,
 ) -> impl Strategy<Value = Config> {
     let open_for = prop_oneof![
         10 => nanos(1_000_000..3_000_000_000),
@@ -243,8 +243,8 @@ pub(crate) fn configs(
     ];
     let built_at = prop_oneof![Just(Duration::ZERO), nanos(0..10_000_000_000)];
     (
-        windows,
-        policies,
+        windows.boxed(),
+        policies.boxed(),
         open_for,
         probes,
         probe_timeout,
@@ -591,25 +591,26 @@ impl Coverage {
 /// Compares breaker and model on many generated cases. Then asserts that the cases covered
 /// everything: `trips`, the ways `back` and the other causes.
 fn compare_with(
-    configs: impl Strategy<Value = Config>,
-    operations: impl Strategy<Value = Operation>,
+    configs: impl Strategy<Value = Config> + 'static,
+    operations: impl Strategy<Value = Operation> + 'static,
     trips: &[Cause],
     back: &[Cause],
 ) {
-    let stories = vec(with_restarts(operations), 1..250);
+    let stories = vec(with_restarts(operations.boxed()), 1..250);
     compare_stories(configs, stories, Coverage::all(trips, back));
 }
 
 /// Compares breaker and model on many generated cases. Then asserts that they covered `wanted`.
 pub(crate) fn compare_stories(
-    configs: impl Strategy<Value = Config>,
-    stories: impl Strategy<Value = Vec<Operation>>,
+    configs: impl Strategy<Value = Config> + 'static,
+    stories: impl Strategy<Value = Vec<Operation>> + 'static,
     wanted: Coverage,
 ) {
     let wanted = RefCell::new(wanted);
+    // Boxed, so that all that handles cases is compiled once.
     run_until(
         CASES,
-        &(with_others(configs), stories),
+        &(with_others(configs.boxed()), stories.boxed()),
         |story| wanted.borrow_mut().reach(story),
         || wanted.borrow().missing(),
     );
@@ -688,8 +689,8 @@ pub(crate) use std::convert::identity as with_restarts;
 
 /// Compares breaker and model for a recovery by probes.
 fn compare(
-    configs: impl Strategy<Value = Config>,
-    operations: impl Strategy<Value = Operation>,
+    configs: impl Strategy<Value = Config> + 'static,
+    operations: impl Strategy<Value = Operation> + 'static,
     trips: &[Cause],
 ) {
     compare_with(configs, operations, trips, &by_probes());

@@ -1,5 +1,6 @@
 //! A bad shard above the tolerated share: the breaker soon leaves the good shards alone.
 
+use crate::effort;
 use crate::service::{Answer, Dice, Load, Service};
 use tripcurve::{CircuitBreaker, State, TripPolicy};
 
@@ -76,7 +77,7 @@ fn faults(shares: (f64, f64), seeds: std::ops::Range<u64>) -> [f64; 4] {
 /// Fails when: the larger share never comes into force, or the ramp doesn't go by it.
 #[test]
 fn a_bad_shard_above_the_tolerated_share_does_hardly_more_harm_than_without_a_breaker() {
-    let [trips, _, harm, _] = faults((0.28, 0.45), 0..12);
+    let [trips, _, harm, _] = faults((0.28, 0.45), 0..effort::share_of(12).max(4).into());
     assert!(trips <= 3.0 && harm <= 1.05, "{trips}, {harm}");
 }
 
@@ -113,7 +114,7 @@ fn outages(share: f64, seeds: std::ops::Range<u64>) -> (f64, u32) {
 #[test]
 fn an_outage_trips_though_a_bad_shard_came_before() {
     for (share, most) in [(1.0, 40), (0.75, 150), (0.6, 600)] {
-        let (_, found) = outages(share, 0..5);
+        let (_, found) = outages(share, 0..effort::share_of(5).into());
         assert!(found <= most, "{share}: {found}");
     }
 }

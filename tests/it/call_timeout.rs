@@ -472,20 +472,12 @@ fn a_handle_and_its_call_can_go_to_another_thread() {
 
 mod with_tokio {
     use super::*;
+    use crate::runtime::paused;
     use tokio::time::{Instant, advance};
-
-    fn block_on<F: Future>(future: F) -> F::Output {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(future)
-    }
 
     #[test]
     fn it_is_given_up_at_its_limit() {
-        block_on(async {
+        paused(async {
             let limited = breaker()
                 .call_timeout(LIMIT)
                 .unwrap()
@@ -504,7 +496,7 @@ mod with_tokio {
 
     #[test]
     fn a_call_that_never_lacks_work_is_given_up_too() {
-        block_on(async {
+        paused(async {
             let limited = breaker()
                 .call_timeout(LIMIT)
                 .unwrap()
@@ -525,7 +517,7 @@ mod with_tokio {
     fn with_the_feature_the_timer_is_tokios() {
         use tripcurve::time::TokioSleep;
 
-        block_on(async {
+        paused(async {
             let breaker = breaker();
             let limited: CallTimeout<CircuitBreaker, TokioSleep> =
                 breaker.call_timeout(LIMIT).unwrap();
@@ -628,6 +620,7 @@ mod that_waits {
 
 mod over_http {
     use super::*;
+    use crate::runtime::on_loopback;
     use axum::Router;
     use axum::body::Body;
     use axum::http::{Request, StatusCode};
@@ -647,10 +640,7 @@ mod over_http {
 
     #[test]
     fn a_server_that_hangs_opens_the_breaker_and_is_let_go() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.unwrap().block_on(hangs());
+        on_loopback(hangs());
     }
 
     async fn hangs() {

@@ -231,15 +231,10 @@ mod with_tokio {
     use std::task::{Context, Waker};
 
     use super::*;
+    use crate::runtime::paused;
     use tripcurve::CallError;
     use tripcurve::handles::Handle;
     use tripcurve::time::TokioSleep;
-
-    fn paused<T>(test: impl Future<Output = T>) -> T {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(test)
-    }
 
     #[test]
     fn paused_time_moves_breaker_call_timeout_and_test_together() {

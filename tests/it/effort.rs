@@ -1,22 +1,18 @@
-//! How much the tests do that repeat a race or generate cases: all of it, or a share.
+//! How much of their work the tests do that repeat a race, generate cases or simulate lives.
 //!
 //! The environment variable `TEST_EFFORT` is the share in percent. CI sets it to 100. Without it,
 //! the share is a tenth, so that `cargo test` in a fresh clone takes less than four minutes on
-//! two cores.
-
-use std::sync::LazyLock;
+//! two cores. A test that could no longer fail with so little does more.
 
 const UNLESS_SET: u32 = 10;
 
-/// The share of `whole` rounds or cases. At least one.
+/// The share of `whole` rounds, cases or lives. At least one.
 pub(crate) fn share_of(whole: u32) -> u32 {
-    static PERCENT: LazyLock<u32> = LazyLock::new(|| {
-        let set = std::env::var("TEST_EFFORT").ok();
-        set.map_or(UNLESS_SET, |text| {
-            parsed(&text).unwrap_or_else(|error| panic!("{error}"))
-        })
+    let set = std::env::var("TEST_EFFORT").ok();
+    let percent = set.map_or(UNLESS_SET, |text| {
+        parsed(&text).unwrap_or_else(|error| panic!("{error}"))
     });
-    (whole * *PERCENT / 100).max(1)
+    (whole * percent / 100).max(1)
 }
 
 fn parsed(text: &str) -> Result<u32, String> {

@@ -1,5 +1,6 @@
 //! Recovery while the traffic falls: a ramp that is spaced for many calls goes on with few.
 
+use crate::effort;
 use crate::service::{Answer, Dice, Load, Service};
 use tripcurve::{CircuitBreaker, State, TripPolicy};
 
@@ -67,9 +68,10 @@ fn recoveries(falls: Falls, share: f64, seeds: std::ops::Range<u64>) -> (f64, f6
     (sum / lives, took, calls)
 }
 
-fn check(falls: Falls, lives: u64) {
+fn check(falls: Falls, lives: u32) {
+    let lives = effort::share_of(lives).max(10);
     for (share, most) in [(1.0, 2.0), (0.7, 4.5), (0.5, 4.5)] {
-        let (mean, worst, calls) = recoveries(falls, share, 0..lives);
+        let (mean, worst, calls) = recoveries(falls, share, 0..lives.into());
         assert!(mean <= most, "{share}: {mean} s on average");
         assert!(
             worst <= 25.0 || calls <= 50,

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use crate::effort;
 use tripcurve::events::{Cause, Transition};
 use tripcurve::outcome::Report;
 use tripcurve::recovery::{Backoff, Jitter};
@@ -521,7 +522,7 @@ fn no_opening_is_missed_by_a_task_that_goes_to_sleep_meanwhile() {
         .build()
         .unwrap();
     let task = runtime.spawn(breaker.health_check(async || Ok::<_, ()>(())).run());
-    for _ in 0..2_000 {
+    for _ in 0..effort::share_of(2_000) {
         breaker.trip(Duration::ZERO);
         while breaker.state() == State::Open {
             assert!(!task.is_finished(), "the task has ended");
@@ -534,6 +535,7 @@ fn no_opening_is_missed_by_a_task_that_goes_to_sleep_meanwhile() {
 mod over_http {
     use super::*;
 
+    use crate::runtime::on_loopback;
     use axum::Router;
     use axum::body::Body;
     use axum::http::{Request, StatusCode, Uri};
@@ -573,11 +575,7 @@ mod over_http {
 
     #[test]
     fn a_server_that_comes_back_sees_no_users_request_before_a_health_check_has_succeeded() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(down_and_up());
+        on_loopback(down_and_up());
     }
 
     async fn down_and_up() {

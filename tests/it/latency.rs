@@ -10,6 +10,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::effort;
 use crate::generation::shown_of_generation;
 use tripcurve::events::Cause;
 use tripcurve::outcome::Report;
@@ -468,7 +469,7 @@ fn a_snapshot_leaves_nothing_of_the_one_in_whose_place_it_is_put() {
 // ----------------------------------------------------------------------------------------- threads
 
 const THREADS: u64 = 8;
-const CALLS: u64 = 100_000;
+const CALLS: u32 = 100_000;
 
 /// A pseudorandom call: its outcome and its reported duration.
 fn any_call(number: u64) -> (Outcome, Duration) {
@@ -490,9 +491,10 @@ fn any_call(number: u64) -> (Outcome, Duration) {
 fn what_threads_record_while_another_looks_is_counted_once() {
     // Each failed or slow call sums the window, and a window by count has no sums to begin with.
     for (window, calls_each) in [
-        (Window::time(60 * SECOND, 10), CALLS),
-        (Window::count(1 << 14).into(), 2_000),
+        (Window::time(60 * SECOND, 10), effort::share_of(CALLS)),
+        (Window::count(1 << 14).into(), effort::share_of(2_000)),
     ] {
+        let calls_each = u64::from(calls_each);
         // As many shards as there can be thread slots, because threads that share words count
         // approximately.
         let (breaker, hand) = breaker(|builder| {
@@ -574,7 +576,7 @@ fn no_snapshot_shows_more_slow_calls_than_calls_whatever_the_race() {
         std::thread::scope(|threads| {
             let look = threads.spawn(|| {
                 let mut snapshot = breaker.snapshot();
-                for _ in 0..50_000 {
+                for _ in 0..effort::share_of(50_000) {
                     breaker.snapshot_into(&mut snapshot);
                     let (slow, calls) = (snapshot.slow(), snapshot.calls());
                     assert!(slow <= calls, "{slow} of {calls}, {window:?}");

@@ -9,6 +9,7 @@
 mod effort;
 mod model;
 mod race;
+mod runtime;
 mod service;
 mod traffic;
 

@@ -300,6 +300,7 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
     use tripcurve::registry::Registry;
 
     const CAPACITY: usize = 10_000;
+    const KEYS: u32 = 80_000;
     // The slack for breakers that count something, and a sixteenth for those with a second chance.
     const MOST: usize = CAPACITY + 2 * (CAPACITY / 16) + 100;
 
@@ -314,8 +315,9 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
     registry
         .get_or_create(&in_use)
         .trip(Duration::from_secs(3_600));
+    let keys = crate::effort::share_of(KEYS).max(KEYS / 4);
     let heap = allocation_counter::measure(|| {
-        for key in 0..8 * CAPACITY as u64 {
+        for key in 0..u64::from(keys) {
             registry
                 .get_or_create(&key)
                 .try_acquire()

@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::effort;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -182,7 +183,7 @@ fn moved(policy: impl Fn() -> TripPolicy) -> Option<f64> {
     let (mut sum, mut lives) = (0.0, 0.0);
     for rate in [3_000.0, 10_000.0] {
         for share in SHARES {
-            for seed in 0..8 {
+            for seed in 0..effort::share_of(8).max(2).into() {
                 let calls = outage(rate, share, seed);
                 let plain = trip(policy(), &calls)?;
                 let other = trip(policy(), &permuted(&calls, seed))?;
@@ -258,7 +259,7 @@ fn scaling_time_and_rate_together_leaves_the_trip_at_its_call() {
     for place in 0..policies(1.0).len() {
         for rate in [10.0, 300.0, 3_000.0] {
             for share in SHARES {
-                for seed in 0..3 {
+                for seed in 0..effort::share_of(3).into() {
                     let calls = outage(rate, share, seed);
                     let plain = ended_at_trip(place, &calls, 1.0);
                     for times in [0.25, 8.0] {

@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::runtime::block_on;
 use tripcurve::handles::Handle;
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::{CallError, CircuitBreaker, Recovery, State};
@@ -98,12 +99,6 @@ fn ok() -> Result<u8, &'static str> {
 
 async fn ok_async() -> Result<u8, &'static str> {
     ok()
-}
-
-/// Runs a future that never waits for long.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.unwrap().block_on(future)
 }
 
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {

@@ -440,7 +440,9 @@ fn stands_near(reported: u64, exact: &Sorted, rank: usize, reach: usize) -> bool
 fn of_a_hundred_thousand_calls_in_a_bucket_a_percentile_is_of_nearly_the_right_rank() {
     const CALLS: usize = 100_000;
 
-    for (seed, deviation) in [0.05, 0.2, 0.5, 1.0, 2.0].into_iter().enumerate() {
+    let deviations = [0.05, 2.0, 0.5, 0.2, 1.0];
+    let some = crate::effort::share_of(5).max(2) as usize;
+    for (seed, deviation) in deviations.into_iter().take(some).enumerate() {
         for shards in [1, 8] {
             let (breaker, _hand) =
                 breaker(|builder| builder.latency(Recording::Combined).shards(shards));

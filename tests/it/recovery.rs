@@ -4,6 +4,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::effort;
 use crate::service::Dice;
 use crate::traffic::{Backend, Drive, Figures, TRIP};
 use tripcurve::events::{Cause, Transition};
@@ -41,7 +42,7 @@ fn outages(rate: f64, runs: u32) -> (Vec<f64>, Vec<f64>) {
 #[test]
 fn traffic_is_back_within_a_second_of_the_recovery_and_a_hundredth_of_it_probes() {
     for rate in [100.0, 1_000.0] {
-        let (delays, load) = outages(rate, 20);
+        let (delays, load) = outages(rate, effort::share_of(20).max(5));
         let (delay, load) = (mean(&delays), mean(&load));
         println!("{rate} a second: {delay:.2} s, {:.2} %", 100.0 * load);
         assert!(delay <= 1.05, "{rate} a second: {delay} s");
@@ -83,7 +84,7 @@ fn of_rare_calls_a_quarter_goes_to_a_dead_dependency() {
 fn a_share_of_failures_that_is_tolerated_gets_closed_again_at_any_traffic() {
     for rate in [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0] {
         for share in [0.05, 0.15, 0.25] {
-            for seed in 0..10 {
+            for seed in 0..effort::share_of(10) {
                 let figures = Drive::new(rate, seed).run(Backend::Failing { share }, 80.0);
                 assert!(figures.closed_at.is_some(), "{share} at {rate}, {seed}");
                 assert_eq!(figures.trips, 0, "{share} at {rate}, {seed}");
@@ -95,7 +96,7 @@ fn a_share_of_failures_that_is_tolerated_gets_closed_again_at_any_traffic() {
 #[test]
 fn a_backend_whose_capacity_comes_back_slowly_is_followed_and_not_killed() {
     for rate in [100.0, 300.0, 1_000.0] {
-        let runs: Vec<_> = (0..5)
+        let runs: Vec<_> = (0..effort::share_of(5).max(2))
             .map(|seed| Drive::new(rate, seed).run(Backend::Slow { from: 50.0 }, 110.0))
             .collect();
         let harm: Vec<_> = runs

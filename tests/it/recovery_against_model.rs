@@ -17,12 +17,14 @@ use tripcurve::events::Cause;
 use tripcurve::window::{Recording, Timing};
 
 /// Recoveries that are adaptive. Most of their open times go by the traffic.
-fn recovering_adaptively(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Config> {
+fn recovering_adaptively(
+    configs: impl Strategy<Value = Config> + 'static,
+) -> impl Strategy<Value = Config> {
     let clients = prop_oneof![4 => Just(1), 1 => Just(10), 1 => Just(100), 1 => 1..=1_000_000_u32];
     let by_traffic = prop_oneof![7 => Just(true), 1 => Just(false)];
     let has_limit = prop_oneof![4 => Just(false), 1 => Just(true)];
     let changes = (clients, by_traffic, has_limit);
-    (configs, changes).prop_map(|(config, (clients, by_traffic, has_limit))| Config {
+    (configs.boxed(), changes).prop_map(|(config, (clients, by_traffic, has_limit))| Config {
         clients: Some(clients),
         by_traffic,
         half_open_limit: config.half_open_limit.filter(|_| has_limit),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::effort;
 use crate::service::{Answer, Dice, Load, Service};
 use tripcurve::policy::Adaptive;
 use tripcurve::{CircuitBreaker, State, TripPolicy};
@@ -144,7 +145,7 @@ fn runs_below_the_tolerated_share_reject_few_calls() {
 fn an_outage_after_runs_is_seen() {
     for policy in [tolerant, sensitive] {
         for (outage, most) in [(1.0, 200.0), (0.6, 500.0)] {
-            for seed in 0..4 {
+            for seed in 0..effort::share_of(4).into() {
                 let before = Runs::new(0.1, 10).answers();
                 let failed = let_through(policy(), 100.0, 20_000.0, seed, before, outage);
                 println!("{outage} fail after runs of ten: {failed} let through");
@@ -159,7 +160,7 @@ fn an_outage_after_runs_is_seen() {
 fn a_lasting_share_trips_a_sensitive_breaker_a_few_times() {
     for (rate, most) in [(8.0, 4.5), (80.0, 2.0)] {
         for share in [0.05, 0.1, 0.16, 0.22] {
-            let (mut trips, lives) = (0.0, 4_u32);
+            let (mut trips, lives) = (0.0, effort::share_of(4).max(2));
             for seed in 0..lives {
                 let mut service = Service::new(sensitive(), Load::Open(rate), seed.into());
                 service.run(10_000.0 / rate, at_random(0.003));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::effort;
 use crate::service::{Answer, Dice, Load, Service};
 use tripcurve::TripPolicy;
 use tripcurve::policy::Adaptive;
@@ -46,7 +47,7 @@ fn trips(policy: Adaptive, seed: u64, calls: f64) -> (u32, f64, String) {
 #[test]
 fn a_steady_share_of_slow_calls_of_any_duration_trips_nothing() {
     for policy in policies() {
-        for seed in 100..106 {
+        for seed in 100..100 + u64::from(effort::share_of(6).max(2)) {
             let (trips, _, what) = trips(policy.clone(), seed, 10_000.0);
             assert_eq!(trips, 0, "{policy:?}: {what}");
         }
@@ -101,7 +102,7 @@ fn a_hang_is_seen_soon() {
     ] {
         for policy in policies() {
             let seconds = |seed| hang(policy.clone(), rate, share, seed);
-            let (mean, worst) = mean(6, seconds);
+            let (mean, worst) = mean(effort::share_of(6).max(2).into(), seconds);
             println!("{share} at {rate}/s: {mean:.2} s, worst {worst:.2} s");
             assert!(mean <= most, "{share} at {rate}/s, {policy:?}: {mean}");
         }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use crate::runtime::paused;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
 use tripcurve::outcome::Report;
@@ -16,13 +17,6 @@ use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Recovery, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
-
-/// Runs a test on a runtime whose time is paused, and moves on when nothing else is to do.
-fn paused<T>(test: impl Future<Output = T>) -> T {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(test)
-}
 
 fn built(settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder) -> CircuitBreaker {
     let builder = CircuitBreaker::builder("awaited").clock(Clock::tokio());

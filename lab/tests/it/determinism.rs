@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use crate::effort;
 use indicatif::ProgressBar;
 use tripcurve_lab::compare::{Comparison, Depth, Results};
 use tripcurve_lab::policies;
@@ -22,6 +23,9 @@ fn comparison(seed: u64, names: &[&str]) -> Comparison {
         .filter(|one| names.contains(&one.name))
         .collect();
     let cells = depth.cells(seed);
+    let some = effort::share_of(u32::try_from(cells.len()).unwrap());
+    let step = cells.len() / some as usize;
+    let cells = cells.into_iter().step_by(step).collect();
     Comparison {
         seed,
         depth,

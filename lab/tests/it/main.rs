@@ -2,6 +2,9 @@
 //!
 //! `cargo test -p tripcurve-lab --test it peers::` runs the tests of one file.
 
+#[path = "../../../tests/it/effort.rs"]
+mod effort;
+
 mod bound;
 mod breakers;
 mod charts;

@@ -156,6 +156,8 @@ impl Life {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(crate::effort::share_of(256)))]
+
     #[test]
     fn after_a_pause_no_success_is_missing_when_a_failure_is_judged(
         buckets in 1..6_u32,

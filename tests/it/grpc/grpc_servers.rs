@@ -8,10 +8,11 @@ use tripcurve::tower::{ByGrpcStatus, CircuitBreakerLayer};
 use tripcurve::{CircuitBreaker, State};
 
 use super::shop::{Shopper, endpoint, open_shop};
-use crate::http::server::{Served, Version, listen, on_loopback, serve};
+use crate::http::server::{Served, Version, listen, serve};
 use crate::http::{
     FAILURE, IGNORED, NONE, SECOND, SUCCESS, Scripted, Step, TIMED_OUT, breaker, counted, response,
 };
+use crate::runtime::on_loopback;
 
 fn label(breaker: &CircuitBreaker) -> String {
     let opening = breaker.snapshot().latest_opening().unwrap();

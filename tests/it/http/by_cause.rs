@@ -7,6 +7,7 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
+use crate::runtime::paused;
 use http_body_util::Empty;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -34,12 +35,6 @@ impl Error for Foreign {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.1.as_deref().map(|source| source as _)
     }
-}
-
-fn paused<T>(test: impl Future<Output = T>) -> T {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(test)
 }
 
 #[test]

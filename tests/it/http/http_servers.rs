@@ -14,8 +14,9 @@ use tower::{Layer, Service, ServiceExt};
 use tripcurve::tower::{CircuitBreakerLayer, CircuitBreakerService, GuardedBody, HttpCalls, Typed};
 use tripcurve::{CircuitBreaker, State};
 
-use super::server::{BOTH, Served, Version, client, listen, on_loopback, serve};
+use super::server::{BOTH, Served, Version, client, listen, serve};
 use super::{FAILURE, IGNORED, NONE, SUCCESS, Scripted, Step, breaker, counted, response};
+use crate::runtime::on_loopback;
 
 type Layered = CircuitBreakerService<Client<HttpConnector, Empty<Bytes>>, Typed, HttpCalls>;
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::task::{Context, Poll};
 
+use crate::runtime::paused;
 use axum::body::Body as AxumBody;
 use axum::response::IntoResponse;
 use axum::{Router, routing::get as route};
@@ -19,12 +20,6 @@ use super::{
     Answers, Broken, FAILURE, IGNORED, NONE, SECOND, SUCCESS, Scripted, Step, TIMED_OUT, breaker,
     counted, now, request, response,
 };
-
-fn paused<T>(test: impl Future<Output = T>) -> T {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(test)
-}
 
 fn one_piece() -> Scripted {
     Scripted::of([Step::Data("ab")])

@@ -53,12 +53,6 @@ impl Body for Served {
     }
 }
 
-/// Runs a test on a runtime of one thread, in real time.
-pub(crate) fn on_loopback<T>(test: impl Future<Output = T>) -> T {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().build().unwrap().block_on(test)
-}
-
 pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

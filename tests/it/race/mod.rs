@@ -61,6 +61,11 @@ pub(crate) fn in_rounds_of(
     work: impl Fn(u32) + Sync,
     mut check: impl FnMut(u32),
 ) {
+    race(threads, rounds, &work, &mut check);
+}
+
+/// Like [`in_rounds_of`], and compiled once.
+fn race(threads: u32, rounds: u32, work: &(dyn Fn(u32) + Sync), check: &mut dyn FnMut(u32)) {
     static RACE: Mutex<()> = Mutex::new(());
 
     let _alone = RACE.lock().unwrap_or_else(PoisonError::into_inner);

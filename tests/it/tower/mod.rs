@@ -24,19 +24,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::runtime::paused;
 use tower::{Layer, Service};
 use tripcurve::time::Clock;
 use tripcurve::tower::{CircuitBreakerLayer, CircuitBreakerService};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Recovery, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Runs a test on a runtime whose time is paused, and moves on when nothing else is to do.
-fn paused<T>(test: impl Future<Output = T>) -> T {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(test)
-}
 
 /// A builder whose breakers trip at the third failure in a row, stay open for 5 seconds, and close
 /// after one probe.
