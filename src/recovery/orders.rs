@@ -49,9 +49,9 @@ mod counted {
 
 /// The latest order that a breaker knows, as a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Latest(u64);
+pub(crate) struct LatestOrder(u64);
 
-impl Latest {
+impl LatestOrder {
     fn of(order: &Order, before: Self) -> Self {
         let holds = order.kind() != OrderKind::Closed;
         let by_hand = holds && before.is_overridden();
@@ -77,9 +77,9 @@ impl Latest {
 
 /// The result of noting an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Noted {
+pub(crate) struct NotedOrder {
     /// The word that holds it.
-    pub(crate) latest: Latest,
+    pub(crate) latest: LatestOrder,
     /// Whether it is the first one of its epoch.
     pub(crate) is_first: bool,
 }
@@ -106,26 +106,26 @@ pub struct Orders {
 
 impl Orders {
     /// Notes an order before it is followed. `None` if a later epoch is known.
-    pub(crate) fn note(&self, order: &Order) -> Option<Noted> {
-        let mut seen = Latest(self.latest.load());
+    pub(crate) fn note(&self, order: &Order) -> Option<NotedOrder> {
+        let mut seen = LatestOrder(self.latest.load());
         loop {
             if order.epoch() < seen.epoch() {
                 return None;
             }
-            let latest = Latest::of(order, seen);
+            let latest = LatestOrder::of(order, seen);
             match self.latest.exchange(seen.0, latest.0) {
                 Ok(()) => {
                     let is_first = seen.epoch() < order.epoch() || seen.0 == 0;
-                    return Some(Noted { latest, is_first });
+                    return Some(NotedOrder { latest, is_first });
                 }
-                Err(found) => seen = Latest(found),
+                Err(found) => seen = LatestOrder(found),
             }
         }
     }
 
     /// The latest order. The caller has loaded the state before.
-    pub(crate) fn latest(&self) -> Latest {
-        Latest(self.latest.load())
+    pub(crate) fn latest(&self) -> LatestOrder {
+        LatestOrder(self.latest.load())
     }
 
     /// Notes that a command by hand overrides the fleet until it closes.
@@ -134,12 +134,12 @@ impl Orders {
     /// After it, for an order that has come meanwhile. The word is always exchanged. So either this
     /// thread finds that order's note, or the order's thread finds the changed state.
     pub(crate) fn override_by_hand(&self) {
-        let mut seen = Latest(self.latest.load());
+        let mut seen = LatestOrder(self.latest.load());
         loop {
             let marked = seen.0 | latest::BY_HAND.of(seen.holds().into());
             match self.latest.exchange(seen.0, marked) {
                 Ok(()) => return,
-                Err(found) => seen = Latest(found),
+                Err(found) => seen = LatestOrder(found),
             }
         }
     }

@@ -350,15 +350,11 @@ impl AtomicState {
     ///
     /// # Errors
     /// Another thread has changed the word. The error is the word that was found.
-    #[cfg(feature = "fleet")]
     pub fn shorten(&self, seen: StateWord, until: Moment) -> Result<(), StateWord> {
-        self.exchange(
-            seen,
-            StateWord::new(seen.generation(), Phase::Open { until }),
-        )?;
+        let new = StateWord::new(seen.generation(), Phase::Open { until });
         // `exactly` ignores a moment that doesn't match the word.
-        self.open_until.store(until.nanos());
-        Ok(())
+        let note = |()| self.open_until.store(until.nanos());
+        self.exchange(seen, new).map(note)
     }
 
     /// Repeats `attempt` until no other thread has changed the word meanwhile.
