@@ -99,7 +99,7 @@ impl Breaker {
             tick: Duration::from_secs(1),
             tick_units: 1_000_000_000,
             watch_units: LIMIT / 4,
-            samples: false,
+            sample_units: None,
             recording: Recording::Off,
         };
         let timed = is_timed.then(|| Timed::new(&spans, None, &settings.policies));

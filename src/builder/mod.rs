@@ -20,7 +20,7 @@ use crate::engine::{Core, OptionalParts, Parts, Settings, Switch, WarmUp};
 use crate::events::listeners::{Listener, Listeners};
 use crate::events::{Transition, WouldTripListener};
 use crate::latency::odds::Odds;
-use crate::latency::times::{Timed, Times};
+use crate::latency::times::{Sampling, Timed, Times};
 use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
 use crate::policy::{Policies, TripPolicy};
 use crate::recovery::{
@@ -681,13 +681,16 @@ impl<C> CircuitBreakerBuilder<C> {
             counts_slow: slower_than.is_some(),
             recording,
         };
-        let samples = tunable.timing == Timing::Sampled
-            && window.buckets().is_some()
-            && evidence.as_ref().is_none_or(|it| it.watched().is_none());
+        let samples = tunable.timing == Timing::Sampled && window.buckets().is_some();
         let ring = window.ring(thread_slots, (timing, samples), clock);
         let timed = timing.is_timed().then(|| {
             let latencies = window.latencies(thread_slots, recording);
-            let times = Times::new(slower_than, window, (recording, samples), clock);
+            let sample = match &evidence {
+                _ if !samples => Sampling::Off,
+                Some(evidence) if evidence.watched().is_some() => Sampling::ForEvidence,
+                _ => Sampling::ForCounts,
+            };
+            let times = Times::new(slower_than, window, (recording, sample), clock);
             Timed::new(&times, latencies, &policies)
         });
         if tunable.shards.is_some() {
