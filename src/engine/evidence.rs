@@ -18,9 +18,16 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// The caller notes it in the run of failures afterwards. A thread that finds the note finds
     /// the evidence.
     #[inline]
-    pub(super) fn weigh_failure(self, call: Call<'_, impl CallContext>) -> bool {
+    pub(super) fn weigh_failure(self, ticket: Ticket, call: Call<'_, impl CallContext>) -> bool {
         let evidence = self.evidence();
-        evidence.is_some_and(|evidence| self.weigh::<true>(evidence, call))
+        evidence.is_some_and(|evidence| {
+            if let Some(timed) = evidence.of_timed()
+                && !ticket.is_left_out()
+            {
+                self.weigh_timed(timed, call);
+            }
+            self.weigh::<true>(evidence, call)
+        })
     }
 
     /// Like [`weigh_failure`](Self::weigh_failure), for a call that took too long.
@@ -38,14 +45,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.evidence()?.of_timed()
     }
 
-    /// Weighs a timed call that has failed, where only a sample is timed.
-    ///
-    /// A fleet is told of the call as one of all calls.
+    /// Weighs a timed call that has failed, where only a sample is timed. A fleet is told of it as
+    /// one of all calls.
+    #[cold]
     #[inline(never)]
-    pub(super) fn weigh_timed_failure(self, call: Call<'_, impl CallContext>) {
-        if let Some(timed) = self.evidence_of_timed() {
-            self.weigh_untold(timed, call);
-        }
+    fn weigh_timed(self, timed: &Evidence, call: Call<'_, impl CallContext>) {
+        self.weigh_untold(timed, call);
     }
 
     /// Weighs a timed call that has succeeded in time, where only a sample is timed.
@@ -289,7 +294,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// After a burst there may have been more. With too many, a share of slow calls would look
     /// rarer than it is.
     fn calls_of(self, stream: Stream, call: Call<'_, impl CallContext>) -> u64 {
-        let timed = || self.timed().map(|it| it.largest_weight(call.reading.raw, self.odds()));
+        let timed = || {
+            self.timed()
+                .map(|it| it.largest_weight(call.reading.raw, self.odds()))
+        };
         let in_flight = || self.timed()?.in_flight().map(InFlight::weight);
         let weight = match stream {
             Stream::All => 0,

@@ -331,10 +331,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         // Each addition acquires what the additions before it have released (see
         // `Stamped::update`). If two threads each write a failure and then sum, the second to add
         // sees the first one's failure.
-        if sample.is_some() {
-            self.weigh_timed_failure(call);
-        }
-        let weighed = self.weigh_failure(call);
+        let weighed = self.weigh_failure(ticket, call);
         let is_current = || self.is_current(generation);
         let Some(run) = self.run.add_with(weighed, generation, is_current) else {
             return counted;

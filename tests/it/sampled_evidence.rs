@@ -30,12 +30,30 @@ struct Fault {
 
 /// Faults of each kind: hangs, and calls that get slow.
 const FAULTS: [Fault; 6] = [
-    Fault { share: 1.0, takes: 30.0 },
-    Fault { share: 0.4, takes: 30.0 },
-    Fault { share: 1.0, takes: 0.12 },
-    Fault { share: 0.4, takes: 0.12 },
-    Fault { share: 1.0, takes: 0.3 },
-    Fault { share: 0.4, takes: 0.3 },
+    Fault {
+        share: 1.0,
+        takes: 30.0,
+    },
+    Fault {
+        share: 0.4,
+        takes: 30.0,
+    },
+    Fault {
+        share: 1.0,
+        takes: 0.12,
+    },
+    Fault {
+        share: 0.4,
+        takes: 0.12,
+    },
+    Fault {
+        share: 1.0,
+        takes: 0.3,
+    },
+    Fault {
+        share: 0.4,
+        takes: 0.3,
+    },
 ];
 
 /// The milliseconds from the beginning of the fault until the breaker trips.
@@ -56,9 +74,64 @@ fn detection(timing: Timing, policy: Adaptive, rate: f64, fault: Fault, seed: u6
 /// The mean of so many detections, by a sample and by all calls.
 fn both(policy: &Adaptive, rate: f64, fault: Fault, seeds: u32) -> [f64; 2] {
     [Timing::Sampled, Timing::EveryCall].map(|timing| {
-        let of = |seed: u32| detection(timing, policy.clone(), rate, fault, 3_000 + u64::from(seed));
+        let of =
+            |seed: u32| detection(timing, policy.clone(), rate, fault, 3_000 + u64::from(seed));
         (0..seeds).map(of).sum::<f64>() / f64::from(seeds)
     })
+}
+
+/// Fails when: the sample is that of counts, 512 calls a second, or slow calls of the sample are
+/// compared with all calls.
+#[test]
+fn by_a_sample_slow_calls_are_seen_as_soon_as_by_all_calls() {
+    for fault in FAULTS {
+        let [sampled, every] = both(&sensitive(), 30_000.0, fault, 3);
+        assert!(
+            sampled <= 1.2 * every,
+            "{fault:?}: {sampled:.1} ms by a sample, {every:.1} ms by all"
+        );
+    }
+}
+
+/// Fails when: failures of calls outside the sample aren't evidence.
+#[test]
+fn by_a_sample_failures_are_seen_as_soon_as_by_all_calls() {
+    let failed = |timing| {
+        let mut service = Service::timed(timing, tolerant(), Load::Open(30_000.0), 7);
+        service.run(1.0, healthy);
+        service.take_figures();
+        let fails = |dice: &mut Dice, _: f64| Answer::bad(dice.latency() / 100.0);
+        service.run_until(1.0, fails, |breaker| breaker.state() != State::Closed);
+        assert!(!service.is_closed());
+        service.take_figures().failed
+    };
+    let [sampled, every] = [Timing::Sampled, Timing::EveryCall].map(failed);
+    assert!(
+        sampled <= every + 2,
+        "{sampled} by a sample, {every} by all"
+    );
+}
+
+/// Fails when: a change of the odds looks like a change of the dependency.
+#[test]
+fn a_usual_share_of_slow_calls_trips_nothing_when_the_odds_change() {
+    let slow = |dice: &mut Dice, _: f64| {
+        if dice.is(0.08) {
+            Answer::good(0.15)
+        } else {
+            Answer::good(dice.latency().min(0.95 * LIMIT))
+        }
+    };
+    for seed in 0..2 {
+        let mut service = Service::new(sensitive(), Load::Open(500.0), 40 + seed);
+        service.run(20.0, slow);
+        service.take_figures();
+        for rate in [40_000.0, 300.0, 60_000.0, 1_000.0] {
+            service.load(rate);
+            service.run((40_000.0 / rate).max(1.0), slow);
+        }
+        assert_eq!(service.take_figures().trips, 0, "seed {seed}");
+    }
 }
 
 #[test]
@@ -72,7 +145,9 @@ fn sweep_of_detections() {
             for fault in FAULTS {
                 let [sampled, every] = both(&policy, rate, fault, seeds);
                 let ratio = sampled / every;
-                println!("{rate}/s {fault:?}: {sampled:.1} ms by a sample, {every:.1} by all: {ratio:.2}");
+                println!(
+                    "{rate}/s {fault:?}: {sampled:.1} ms by a sample, {every:.1} by all: {ratio:.2}"
+                );
             }
         }
     }
