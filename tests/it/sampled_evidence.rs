@@ -112,9 +112,8 @@ fn by_a_sample_failures_are_seen_as_soon_as_by_all_calls() {
     );
 }
 
-/// Fails when: a change of the odds looks like a change of the dependency.
-#[test]
-fn a_usual_share_of_slow_calls_trips_nothing_when_the_odds_change() {
+/// The trips while a usual share of slow calls lasts and the traffic changes.
+fn trips_while_the_odds_change(timing: Timing, policy: Adaptive, seed: u64) -> u32 {
     let slow = |dice: &mut Dice, _: f64| {
         if dice.is(0.08) {
             Answer::good(0.15)
@@ -122,15 +121,36 @@ fn a_usual_share_of_slow_calls_trips_nothing_when_the_odds_change() {
             Answer::good(dice.latency().min(0.95 * LIMIT))
         }
     };
-    for seed in 0..2 {
-        let mut service = Service::new(sensitive(), Load::Open(500.0), 40 + seed);
-        service.run(20.0, slow);
-        service.take_figures();
-        for rate in [40_000.0, 300.0, 60_000.0, 1_000.0] {
-            service.load(rate);
-            service.run((40_000.0 / rate).max(1.0), slow);
+    let mut service = Service::timed(timing, policy, Load::Open(500.0), seed);
+    service.run(20.0, slow);
+    service.take_figures();
+    for rate in [40_000.0, 300.0, 60_000.0, 1_000.0] {
+        service.load(rate);
+        service.run((40_000.0 / rate).max(1.0), slow);
+    }
+    service.take_figures().trips
+}
+
+/// Fails when: a change of the odds looks like a change of the dependency.
+#[test]
+fn a_usual_share_of_slow_calls_trips_nothing_when_the_odds_change() {
+    for policy in [tolerant(), sensitive()] {
+        for seed in 40..42 {
+            let trips = trips_while_the_odds_change(Timing::Sampled, policy.clone(), seed);
+            assert_eq!(trips, 0, "seed {seed}, {policy:?}");
         }
-        assert_eq!(service.take_figures().trips, 0, "seed {seed}");
+    }
+}
+
+#[test]
+#[ignore = "a sweep of a minute: cargo test --release --test it -- sampled_evidence --ignored --nocapture"]
+fn sweep_of_changing_odds() {
+    for policy in [tolerant(), sensitive()] {
+        for timing in [Timing::Sampled, Timing::EveryCall] {
+            let trips = |seed| trips_while_the_odds_change(timing, policy.clone(), seed);
+            let sum: u32 = (40..60).map(trips).sum();
+            println!("{policy:?}, {timing:?}: {sum} trips in 20 lives");
+        }
     }
 }
 
