@@ -7,8 +7,10 @@ use super::call::Call;
 use super::view::{Configuration, View};
 use crate::adaptive::{Evidence, Stream, Watched};
 use crate::latency::in_flight::{InFlight, Watch};
+use crate::latency::odds::Odds;
 use crate::state::Generation;
 use crate::state::history::date_of;
+use crate::util::random::mixed;
 use crate::window::Took;
 use crate::{clock::context::CallContext, events::Cause, state::Judgement};
 
@@ -23,6 +25,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         evidence.is_some_and(|evidence| {
             if let Some(timed) = evidence.of_timed()
                 && !ticket.is_left_out()
+                && self.stays_in_sample(ticket.weight(), call)
             {
                 self.weigh_timed(timed, call);
             }
@@ -34,9 +37,24 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ///
     /// Where only a sample is timed, such a call is evidence among the timed calls only. The note
     /// may then be set without evidence. The next success removes it.
-    pub(super) fn weigh_slow(self, call: Call<'_, impl CallContext>) -> bool {
-        let evidence = self.evidence();
-        evidence.is_some_and(|evidence| self.weigh::<true>(evidence.of_slow_calls(), call))
+    pub(super) fn weigh_slow(self, weight: u32, call: Call<'_, impl CallContext>) -> bool {
+        let Some(evidence) = self.evidence() else {
+            return false;
+        };
+        match evidence.of_timed() {
+            Some(_) if !self.stays_in_sample(weight, call) => true,
+            Some(timed) => self.weigh::<true>(timed, call),
+            None => self.weigh::<true>(evidence, call),
+        }
+    }
+
+    /// Whether a timed call that ends now is still in the sample.
+    ///
+    /// When the odds fall, calls in flight are thinned out to the new odds. Otherwise slow calls of
+    /// the former odds would be compared with quick ones of the new odds.
+    fn stays_in_sample(self, weight: u32, call: Call<'_, impl CallContext>) -> bool {
+        let halvings = self.odds().map_or(0, Odds::weight).saturating_sub(weight);
+        mixed(call.reading.raw) & ((1 << halvings) - 1) == 0
     }
 
     /// The evidence of timed calls, if they are a sample that is weighed.
@@ -55,9 +73,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// Weighs a timed call that has succeeded in time, where only a sample is timed.
     #[inline]
-    pub(super) fn weigh_timed_success(self, call: Call<'_, impl CallContext>) {
+    pub(super) fn weigh_timed_success(self, weight: u32, call: Call<'_, impl CallContext>) {
         if let Some(timed) = self.evidence_of_timed()
             && timed.has_any(call.generation)
+            && self.stays_in_sample(weight, call)
         {
             self.weigh_success(timed, call);
         }
@@ -144,6 +163,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         // The place of a call that has left may be another's since then, or not.
         let began = call.context.nanos_at(ticket.begin);
         if in_flight.has_left(began, now) || !self.is_current(generation) {
+            return;
+        }
+        if !self.stays_in_sample(ticket.weight(), call) {
             return;
         }
         let slow = took.filter(|took| took.is_slow);

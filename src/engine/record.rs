@@ -131,7 +131,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             let took = Some(Sample::new(took, ticket.weight(), timed.latencies()));
             let counted = self.count_timed(call(), Tally::Success, took);
             self.after_success(generation, context);
-            self.weigh_timed_success(call());
+            self.weigh_timed_success(ticket.weight(), call());
             counted
         }
     }
@@ -293,7 +293,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             // the first.
             let is_current = || self.is_current(generation);
             // The note of evidence stays, since a success removes it if there is none.
-            let weighed = self.is_excused(took, call) || self.weigh_slow(call);
+            let weighed = self.is_excused(took, call) || self.weigh_slow(weight, call);
             let run = if ends_run {
                 self.run.restart(weighed, generation, is_current).map(|_| 0)
             } else {
@@ -312,7 +312,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             }
         } else {
             self.after_success(generation, call.context);
-            self.weigh_timed_success(call);
+            self.weigh_timed_success(weight, call);
         }
         self.judge_at_tick(call);
         counted
