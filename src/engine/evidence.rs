@@ -237,8 +237,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// then holds each failure and each overdue call once.
     ///
     /// Otherwise the evidence of all calls holds each failure, and a fleet is told of an overdue
-    /// call of the sample when it ends. If the traffic passes from one to the other meanwhile, it may be told
-    /// twice.
+    /// call of the sample when it ends. If the traffic passes from one to the other meanwhile, it
+    /// may be told twice.
     #[cfg(feature = "fleet")]
     #[inline]
     fn are_all_watched(self) -> bool {

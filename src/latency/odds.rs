@@ -429,7 +429,7 @@ mod tests {
         assert_eq!((weight, both.odds.weight()), (0, 0));
     }
 
-    /// Fails when: the largest weight is that of now, or is remembered for as long as no call comes.
+    /// Fails when: the largest weight is that of now, or is remembered while no call comes.
     #[test]
     fn the_largest_weight_is_remembered_for_a_window() {
         let both = Both::after_a_burst();
