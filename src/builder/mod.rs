@@ -373,9 +373,9 @@ impl<C> CircuitBreakerBuilder<C> {
     /// With an [adaptive](TripPolicy::adaptive) policy and a limit for slow calls, the sample is
     /// larger: timed calls are counted per half of the limit, if that is shorter than a bucket or a
     /// second. Slow calls of the sample are evidence against other calls of the sample. With a
-    /// limit of 100 ms, an outage in which calls hang or get slow was seen at most 1.1 times as late
-    /// as with `EveryCall` up to 30,000 calls a second, and at most 1.2 times as late at 100,000 (see
-    /// `tests/it/sampled_evidence.rs`). Failures are seen as soon as with `EveryCall`.
+    /// limit of 100 ms, an outage in which calls hang or get slow was seen at most 1.1 times as
+    /// late as with `EveryCall` up to 30,000 calls a second. At 100,000 it was at most 1.2 times
+    /// (`tests/it/sampled_evidence.rs`). Failures are seen as soon as with `EveryCall`.
     ///
     /// A breaker that was built without times and got them by
     /// [`reconfigure`](crate::CircuitBreaker::reconfigure) times each call anyway.
