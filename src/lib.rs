@@ -199,7 +199,9 @@ pub mod persist {
 pub mod __model {
     #[cfg(feature = "fleet")]
     pub use crate::adaptive::UnreportedWord;
-    pub use crate::adaptive::{AdaptiveConfig, Evidence, Lesson, Recovered, Stalls, TripEvidence};
+    pub use crate::adaptive::{
+        AdaptiveConfig, Evidence, Lesson, Recovered, Stalls, Stream, TripEvidence, Watched,
+    };
     #[cfg(feature = "bulkhead")]
     pub use crate::bulkhead::places::{Places, Waiter};
     #[cfg(feature = "bulkhead")]
@@ -226,7 +228,7 @@ pub mod __model {
     pub use crate::latency::baseline::PercentileBaseline;
     pub use crate::latency::in_flight::{InFlight, Watch};
     pub use crate::latency::odds::{Odds, TimedPeriod};
-    pub use crate::latency::times::{Timed, Times};
+    pub use crate::latency::times::{Sampling, Timed, Times};
     pub use crate::name::label::Label;
     pub use crate::policy::policies::Policies;
     pub use crate::recovery::adaptive::AdaptiveRecovery;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    AdaptiveConfig, Core, Evidence, FixedContext, Generation, Lesson, OptionalParts, Parts, Probes,
-    Recording, Recovered, Ring, Settings, Switch, ThreadSlot, Ticket, TimeRing, Timed, Times,
-    TripEvidence, date_of,
+    AdaptiveConfig, CallContext, Core, Evidence, FixedContext, Generation, Lesson, Now,
+    OptionalParts, Parts, Probes, Recording, Recovered, Ring, Settings, Switch, ThreadSlot, Ticket,
+    TimeRing, Timed, Times, TripEvidence, date_of,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -50,6 +50,15 @@ fn of_both_streams(failures: u32) -> Evidence {
         false_trip_budget: budget_for(failures),
     };
     enough(failures).and_of_watched(config)
+}
+
+/// Like [`enough`], of all calls, of the watched ones, and of a sample of timed ones.
+fn of_a_sample(failures: u32) -> Evidence {
+    let config = AdaptiveConfig {
+        tolerate: 0.0,
+        false_trip_budget: budget_for(failures),
+    };
+    enough(failures).and_of_sample(config)
 }
 
 fn budget_for(failures: u32) -> Duration {
@@ -99,7 +108,7 @@ impl Breaker {
             tick: Duration::from_secs(1),
             tick_units: 1_000_000_000,
             watch_units: LIMIT / 4,
-            samples: false,
+            sample_units: None,
             recording: Recording::Off,
         };
         let timed = is_timed.then(|| Timed::new(&spans, None, &settings.policies));
@@ -145,6 +154,13 @@ impl Breaker {
             .record(self.tickets[0], outcome, None, &at(NOW, 0));
     }
 
+    /// The call of one of the first thread slots ends, unwatched.
+    fn end_unwatched(&self, thread_slot: u32, outcome: Outcome) {
+        let context = Unwatched(at(NOW, thread_slot));
+        let ticket = self.tickets[thread_slot as usize];
+        self.core.record(ticket, outcome, None, &context);
+    }
+
     fn call(&self, outcome: Outcome, thread_slot: u32) {
         let context = at(NOW, thread_slot);
         if let Ok(ticket) = self.core.admit(&context) {
@@ -175,6 +191,29 @@ impl Breaker {
         assert_eq!(self.core.state(), State::Closed, "it tripped too early");
         self.fail(0);
         assert_eq!(self.core.state(), State::Open, "it did not trip");
+    }
+}
+
+/// A call context whose dice leave its calls unwatched.
+struct Unwatched(FixedContext);
+
+impl Now for Unwatched {
+    fn raw(&self) -> u64 {
+        self.0.raw()
+    }
+
+    fn nanos_at(&self, raw: u64) -> u64 {
+        self.0.nanos_at(raw)
+    }
+
+    fn random_bits(&self, _: u64) -> u64 {
+        u64::MAX
+    }
+}
+
+impl CallContext for Unwatched {
+    fn thread_slot(&self) -> ThreadSlot {
+        self.0.thread_slot()
     }
 }
 
@@ -624,6 +663,35 @@ fn a_slow_call_that_comes_back_is_evidence_once() {
 fn a_slow_failure_that_comes_back_is_evidence_once() {
     model(preemptions(3), || {
         come_back_while_another_begins(Outcome::Failure);
+    });
+}
+
+/// Of two timed calls, one is slow while the other fails. Neither is watched.
+///
+/// Fails when: `View::record_success_slow` weighs the call after it has judged.
+#[test]
+fn a_slow_call_and_a_failure_that_are_weighed_at_once_trip() {
+    model(preemptions(2).full(3), || {
+        let mut breaker = Breaker::timed(of_a_sample(2));
+        let at_first = at(0, 0);
+        // The first call in a period is always watched.
+        let watched = breaker.core.admit(&at_first).expect("it is closed");
+        breaker
+            .core
+            .record(watched, Outcome::Success, None, &at_first);
+        for _ in 0..2 {
+            let ticket = breaker.core.admit(&Unwatched(at_first));
+            breaker.tickets.push(ticket.expect("it is closed"));
+        }
+        let shared = Arc::new(breaker);
+        race(
+            &shared,
+            [
+                |breaker: &Breaker| breaker.end_unwatched(0, Outcome::Success),
+                |breaker: &Breaker| breaker.end_unwatched(1, Outcome::Failure),
+            ],
+        );
+        assert_eq!(shared.core.state(), State::Open);
     });
 }
 

@@ -18,7 +18,7 @@ impl Both {
     fn new() -> Self {
         Self {
             odds: Odds::default(),
-            period: TimedPeriod::new(TICK),
+            period: TimedPeriod::new(TICK, TICK),
         }
     }
 

@@ -320,7 +320,7 @@ fn that_leaves_calls_out(policy: impl Into<TripPolicy>) -> Core {
         tick: Duration::from_secs(1),
         tick_units: 1_000_000_000,
         watch_units: 0,
-        samples: true,
+        sample_units: Some(1_000_000_000),
         recording: Recording::Off,
     };
     let timed = Timed::new(&spans, None, &settings.policies);

@@ -74,7 +74,7 @@ impl Slow {
             tick: Duration::from_nanos(WIDTH),
             tick_units: WIDTH,
             watch_units: LIMIT / 4,
-            samples: false,
+            sample_units: None,
             recording: Recording::Off,
         };
         let timed = Timed::new(&spans, None, &settings.policies);

@@ -19,7 +19,7 @@ fn of_two_callers_at_a_tick_one_judges() {
             tick: Duration::from_nanos(10),
             tick_units: 10,
             watch_units: 1,
-            samples: false,
+            sample_units: None,
             recording: Recording::Combined,
         };
         let policy = TripPolicy::slower_than_usual(2.0).into();

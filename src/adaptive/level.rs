@@ -32,17 +32,22 @@ impl EvidenceLevel {
 }
 
 impl Evidence {
-    /// The evidence at `now`: of all calls or of the watched ones, whichever is nearer to a trip.
+    /// The evidence at `now` of the stream that is nearest to a trip.
     ///
     /// `generation` began at `since`. Unlike [`verdict`](Self::verdict), it tells evidence that is
     /// not enough for a trip too. It is for display.
     #[must_use]
     pub fn level(&self, generation: Generation, now: u64, since: u64) -> EvidenceLevel {
         let own = self.own_level(generation, now, since);
-        let watched = self
-            .of_watched()
-            .map(|it| it.own_level(generation, now, since));
-        watched.filter(|it| it.share() > own.share()).unwrap_or(own)
+        let others = self.other_streams();
+        let others = others.map(|it| it.own_level(generation, now, since));
+        others.fold(own, |nearest, it| {
+            if it.share() > nearest.share() {
+                it
+            } else {
+                nearest
+            }
+        })
     }
 
     /// The level without evidence, for a breaker that doesn't judge.

@@ -12,10 +12,11 @@
 //! fail are an outage in a window of a minute. So only silence ages evidence; successes weigh
 //! against it.
 //!
-//! Two [`Evidence`]s test two streams of outcomes. The first has all calls, each when it ends. The
-//! second has the watched calls, each when it ends or becomes overdue, whichever comes first. A
-//! call is evidence once in each stream. The second stream exists if calls can be slow. It is a
-//! fair sample: while some calls hang, the first stream has only those that come back.
+//! Up to three [`Evidence`]s test [streams](Stream) of outcomes. The first has all calls, each when
+//! it ends. The others exist if calls can be slow. One has the watched calls, each when it ends or
+//! becomes overdue, whichever comes first. It is a fair sample: while some calls hang, the other
+//! streams have only those that come back. If not each call is timed, the third stream has the
+//! timed calls, each when it ends. A call is evidence once in each stream.
 //!
 //! Sources:
 //! - Page 1954, "Continuous inspection schemes".
@@ -40,6 +41,7 @@ mod persist;
 #[cfg(feature = "fleet")]
 mod rule;
 mod stalls;
+mod streams;
 #[cfg(feature = "fleet")]
 mod unreported;
 mod weighed;
@@ -65,6 +67,7 @@ pub(crate) use persist::SavedEvidence;
 #[cfg(feature = "fleet")]
 pub use rule::{EvidenceRule, FailureShare};
 pub use stalls::Stalls;
+pub use streams::{Stream, Watched};
 #[cfg(feature = "fleet")]
 pub use unreported::{UnreportedFailures, UnreportedWord};
 
@@ -109,8 +112,8 @@ pub struct TripEvidence {
     pub nats: f64,
     /// The evidence that a trip takes, in nats.
     pub needed: f64,
-    /// Whether the excursion is one of the watched calls.
-    pub of_watched: bool,
+    /// The calls of the excursion.
+    pub stream: Stream,
     /// The excursion, and how high its evidence is.
     counted: Excursion,
     height: Nats,
@@ -140,19 +143,10 @@ pub struct Evidence {
     needed: NeededNats,
     /// The window's length, in nanoseconds.
     window: u64,
-    /// The evidence of the watched calls, if calls are watched.
+    /// The evidence of the other streams, if calls are watched.
     watched: Option<Box<Watched>>,
-    /// Whether this is the evidence of all calls, not of the watched ones.
-    is_of_all: bool,
-}
-
-/// The evidence of watched calls.
-#[derive(Debug)]
-pub struct Watched {
-    /// The evidence that these calls are.
-    pub evidence: Evidence,
-    /// The stalls of the client. Their time counts for no call.
-    pub stalls: Stalls,
+    /// The calls of which this is the evidence.
+    stream: Stream,
 }
 
 impl Evidence {
@@ -186,41 +180,8 @@ impl Evidence {
             needed: NeededNats::of(config),
             window,
             watched: None,
-            is_of_all: true,
+            stream: Stream::All,
         }
-    }
-
-    /// Adds the evidence of watched calls. It has learnt what this one has.
-    #[must_use]
-    pub fn and_of_watched(self, config: AdaptiveConfig) -> Self {
-        let evidence = Self {
-            is_of_all: false,
-            ..Self::new(config, self.window)
-        };
-        evidence.inherit_own(&self);
-        let stalls = Stalls::default();
-        Self {
-            watched: Some(Box::new(Watched { evidence, stalls })),
-            ..self
-        }
-    }
-
-    /// The evidence of the watched calls, if calls are watched.
-    #[must_use]
-    pub fn of_watched(&self) -> Option<&Self> {
-        self.watched().map(|watched| &watched.evidence)
-    }
-
-    /// The watched calls, if calls are watched.
-    #[must_use]
-    pub fn watched(&self) -> Option<&Watched> {
-        self.watched.as_deref()
-    }
-
-    /// Whether this is the evidence of all calls, not of the watched ones.
-    #[must_use]
-    pub fn is_of_all(&self) -> bool {
-        self.is_of_all
     }
 
     /// Whether both have equal settings.
@@ -230,6 +191,7 @@ impl Evidence {
         shape(self) == shape(other)
             && self.tolerated() == other.tolerated()
             && self.watched.is_some() == other.watched.is_some()
+            && self.of_timed().is_some() == other.of_timed().is_some()
     }
 
     /// How surprising outcomes are against the tolerated share, if any is tolerated.
@@ -256,14 +218,6 @@ impl Evidence {
         self.in_force.is_more()
     }
 
-    /// Takes over what `other` has learnt of the dependency, but no evidence.
-    pub fn inherit(&self, other: &Self) {
-        self.inherit_own(other);
-        if let Some(watched) = self.of_watched() {
-            watched.inherit_own(other.of_watched().unwrap_or(other));
-        }
-    }
-
     fn inherit_own(&self, other: &Self) {
         self.baseline.inherit(&other.baseline);
         self.dispersion.inherit(&other.dispersion);
@@ -275,8 +229,8 @@ impl Evidence {
     /// Starts `generation` without evidence.
     pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
         self.start_own(generation, &is_current);
-        if let Some(watched) = self.of_watched() {
-            watched.start_own(generation, &is_current);
+        for stream in self.other_streams() {
+            stream.start_own(generation, &is_current);
         }
     }
 
@@ -465,11 +419,8 @@ impl Evidence {
         cut: u64,
     ) {
         self.opened((verdict.failures, verdict.calls), cut, now);
-        let stream = if verdict.of_watched {
-            self.of_watched().unwrap_or(self)
-        } else {
-            self
-        };
+        let stream = self.streams().find(|it| it.stream == verdict.stream);
+        let stream = stream.unwrap_or(self);
         let began = now.saturating_sub(verdict.within);
         stream.age.end(began, now, since);
         let (counted, height) = (verdict.counted, verdict.height);
@@ -480,7 +431,7 @@ impl Evidence {
     ///
     /// A ramp has closed the breaker at `now` and has begun the generation `closed`.
     pub fn learn_from_false_trip(&self, closed: Generation, after: Recovered, now: u64) {
-        for stream in [Some(self), self.of_watched()].into_iter().flatten() {
+        for stream in self.streams() {
             if let Some(learnt) = stream.dispersion.false_trip(closed, after) {
                 stream.baseline.learn(learnt, now, now, 0);
             }
@@ -499,7 +450,7 @@ impl Evidence {
         }
         let failures = f64::from(failures);
         let share = (failures + failures.sqrt()) / f64::from(calls);
-        for stream in [Some(self), self.of_watched()].into_iter().flatten() {
+        for stream in self.streams() {
             stream.baseline.concede(share);
         }
     }
@@ -516,16 +467,15 @@ impl Evidence {
     #[cfg(feature = "fleet")]
     #[must_use]
     pub fn usual_failure_rate(&self) -> f64 {
-        self.baseline.share()
+        self.of_slow_calls().baseline.share()
     }
 
     /// How many times as much evidence as for independent failures it takes to tell an outage: 1
     /// to 4.
     #[must_use]
     pub fn dispersion(&self) -> f64 {
-        let own = self.dispersion.get();
-        let watched = self.of_watched().map(|it| it.dispersion.get());
-        watched.map_or(own, |watched| own.max(watched))
+        let streams = self.streams().map(|it| it.dispersion.get());
+        streams.fold(1.0, f64::max)
     }
 
     /// Notes that the breaker opened at `now`, because so many of so many calls failed. A ramp was
@@ -535,9 +485,8 @@ impl Evidence {
             return;
         }
         let failing = f64::from(failures) / f64::from(calls.max(1));
-        self.in_force.opened(failing, cut, now);
-        if let Some(watched) = self.of_watched() {
-            watched.in_force.opened(failing, cut, now);
+        for stream in self.streams() {
+            stream.in_force.opened(failing, cut, now);
         }
     }
 
@@ -549,21 +498,16 @@ impl Evidence {
         Excursion::unpack(self.word.acquire(), generation)
     }
 
-    /// Returns the evidence at `now` if it is enough for a trip, of all calls or of the watched
-    /// ones.
+    /// Returns the evidence at `now` if it is enough for a trip in any stream.
     ///
     /// `generation` began at `since`.
     #[must_use]
     pub fn verdict(&self, generation: Generation, now: u64, since: u64) -> Option<TripEvidence> {
-        let of_watched = || {
-            let verdict = self.of_watched()?.own_verdict(generation, now, since)?;
-            let of_watched = true;
-            Some(TripEvidence {
-                of_watched,
-                ..verdict
-            })
-        };
-        self.own_verdict(generation, now, since).or_else(of_watched)
+        let own = self.own_verdict(generation, now, since);
+        own.or_else(|| {
+            self.other_streams()
+                .find_map(|it| it.own_verdict(generation, now, since))
+        })
     }
 
     /// The evidence of an excursion that began at `began` against a tolerated share. The generation
@@ -626,7 +570,7 @@ impl Evidence {
             usual: self.baseline.share(),
             nats: tighter.nats.get(),
             needed: tighter.needed.get(),
-            of_watched: false,
+            stream: self.stream,
             counted,
             height,
         })
@@ -720,7 +664,7 @@ mod tests {
         assert_eq!(verdict(&evidence, 10 * SECOND), None);
         fail(watched, 1, 10 * SECOND);
         let found = verdict(&evidence, 10 * SECOND).unwrap();
-        assert_eq!((found.failures, found.of_watched), (failures, true));
+        assert_eq!((found.failures, found.stream), (failures, Stream::Watched));
         evidence.trip(&found, FIRST, 11 * SECOND, 0, 0);
         assert_eq!(evidence.age.before(11 * SECOND, 0), 0, "another stream's");
         assert_eq!(watched.age.before(11 * SECOND, 0), 0, "it began just now");

@@ -145,7 +145,8 @@ impl Evidence {
             latest,
             lasted: lasted.min(Ages::MOST),
             ended,
-            usual: self.baseline.save(ages),
+            // A restored breaker must know what share of slow calls is usual.
+            usual: self.of_slow_calls().baseline.save(ages),
         }
     }
 
@@ -162,9 +163,9 @@ impl Evidence {
     ) {
         let ages = Ages { now, elapsed };
         self.baseline = Baseline::restore(&saved.usual, ages);
-        if let Some(watched) = self.of_watched() {
-            // Only what is usual is saved, and it is that of all calls.
-            watched.baseline.inherit(&self.baseline);
+        for stream in self.other_streams() {
+            // What is usual is saved once, and each stream begins with it.
+            stream.baseline.inherit(&self.baseline);
         }
         let excursion = if saved.tolerated == self.saved_tolerance() {
             let age = (saved.began, saved.latest, saved.lasted, saved.ended);

@@ -20,7 +20,7 @@ use crate::engine::{Core, OptionalParts, Parts, Settings, Switch, WarmUp};
 use crate::events::listeners::{Listener, Listeners};
 use crate::events::{Transition, WouldTripListener};
 use crate::latency::odds::Odds;
-use crate::latency::times::{Timed, Times};
+use crate::latency::times::{Sampling, Timed, Times};
 use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
 use crate::policy::{Policies, TripPolicy};
 use crate::recovery::{
@@ -370,9 +370,15 @@ impl<C> CircuitBreakerBuilder<C> {
     /// about 2 percentage points for a window of one such time, and by 0.7 for one of ten. A time
     /// that you [report](crate::outcome::Report::took) counts only for a call of the sample.
     ///
-    /// Two kinds of breakers time each call anyway: those with an [adaptive](TripPolicy::adaptive)
-    /// policy and a limit for slow calls, and those that were built without times and got them by
-    /// [`reconfigure`](crate::CircuitBreaker::reconfigure).
+    /// With an [adaptive](TripPolicy::adaptive) policy and a limit for slow calls, the sample is
+    /// larger: timed calls are counted per half of the limit, if that is shorter than a bucket or a
+    /// second. Slow calls of the sample are evidence against other calls of the sample. With a
+    /// limit of 100 ms, an outage in which calls hang or get slow was seen at most 1.1 times as
+    /// late as with `EveryCall` up to 30,000 calls a second. At 100,000 it was at most 1.2 times
+    /// (`tests/it/sampled_evidence.rs`). Failures are seen as soon as with `EveryCall`.
+    ///
+    /// A breaker that was built without times and got them by
+    /// [`reconfigure`](crate::CircuitBreaker::reconfigure) times each call anyway.
     ///
     /// [`Timing::EveryCall`] is for tests that compare exact numbers, and for histograms from which
     /// no slow call may be missing. A window by count times each call anyway.
@@ -681,13 +687,16 @@ impl<C> CircuitBreakerBuilder<C> {
             counts_slow: slower_than.is_some(),
             recording,
         };
-        let samples = tunable.timing == Timing::Sampled
-            && window.buckets().is_some()
-            && evidence.as_ref().is_none_or(|it| it.watched().is_none());
+        let samples = tunable.timing == Timing::Sampled && window.buckets().is_some();
         let ring = window.ring(thread_slots, (timing, samples), clock);
         let timed = timing.is_timed().then(|| {
             let latencies = window.latencies(thread_slots, recording);
-            let times = Times::new(slower_than, window, (recording, samples), clock);
+            let sample = match &evidence {
+                _ if !samples => Sampling::Off,
+                Some(evidence) if evidence.watched().is_some() => Sampling::ForEvidence,
+                _ => Sampling::ForCounts,
+            };
+            let times = Times::new(slower_than, window, (recording, sample), clock);
             Timed::new(&times, latencies, &policies)
         });
         if tunable.shards.is_some() {

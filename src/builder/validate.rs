@@ -17,7 +17,7 @@ use crate::recovery::{MaxRetryAfter, Recovery};
 use crate::sync::wait_queue::EventQueue;
 use crate::{
     adaptive::Evidence, clock::saturating_nanos, error::ConfigError, name::Name,
-    policy::TripPolicy, sync::thread_slot::ThreadSlot, window::Window,
+    policy::TripPolicy, sync::thread_slot::ThreadSlot, window::Timing, window::Window,
 };
 
 /// Values that `build` derives from valid settings.
@@ -111,7 +111,8 @@ impl Tunable {
                 .map_err(|error| error.of_policy(index))?;
         }
         let slower_than = slower_than(&policies)?;
-        let evidence = evidence(&policies, &self.window, slower_than.is_some())?;
+        let watch = slower_than.map(|_| self.timing);
+        let evidence = evidence(&policies, &self.window, watch)?;
         let policies = TripPolicy::expanded(&policies, capacity);
         if policies.len() > TripPolicy::MOST {
             return Err(ConfigError::new(
@@ -191,11 +192,11 @@ impl Tunable {
 
 /// Makes the evidence of the adaptive policy, if there is one. Refuses two adaptive policies.
 ///
-/// `watches` says whether the breaker watches calls in flight.
+/// `watch` says whether the breaker watches calls in flight, and which calls it times then.
 fn evidence(
     policies: &[TripPolicy],
     window: &Window,
-    watches: bool,
+    watch: Option<Timing>,
 ) -> Result<Option<Box<Evidence>>, ConfigError> {
     let mut configs = of_policies(policies, TripPolicy::adaptive_config);
     let Some((_, config)) = configs.next() else {
@@ -212,10 +213,10 @@ fn evidence(
     }
     let window = saturating_nanos(window.length().unwrap_or_default());
     let evidence = Evidence::new(config, window);
-    Ok(Some(Box::new(if watches {
-        evidence.and_of_watched(config)
-    } else {
-        evidence
+    Ok(Some(Box::new(match watch {
+        None => evidence,
+        Some(Timing::EveryCall) => evidence.and_of_watched(config),
+        Some(Timing::Sampled) => evidence.and_of_sample(config),
     })))
 }
 

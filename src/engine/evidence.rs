@@ -5,22 +5,96 @@ use std::time::Duration;
 use super::Ticket;
 use super::call::Call;
 use super::view::{Configuration, View};
-use crate::adaptive::{Evidence, Watched};
+use crate::adaptive::{Evidence, Stream, Watched};
 use crate::latency::in_flight::{InFlight, Watch};
+use crate::latency::odds::Odds;
 use crate::state::Generation;
 use crate::state::history::date_of;
+use crate::util::random::mixed;
 use crate::window::Took;
 use crate::{clock::context::CallContext, events::Cause, state::Judgement};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
-    /// Weighs a failure, or a call that took too long, and returns whether there is evidence.
+    /// Weighs a failure, and returns whether there is evidence of all calls.
     ///
     /// The caller notes it in the run of failures afterwards. A thread that finds the note finds
     /// the evidence.
     #[inline]
-    pub(super) fn weigh_failure(self, call: Call<'_, impl CallContext>) -> bool {
+    pub(super) fn weigh_failure(self, ticket: Ticket, call: Call<'_, impl CallContext>) -> bool {
         let evidence = self.evidence();
-        evidence.is_some_and(|evidence| self.weigh::<true>(evidence, call))
+        evidence.is_some_and(|evidence| {
+            if let Some(timed) = evidence.of_timed()
+                && !ticket.is_left_out()
+                && self.stays_in_sample(ticket.weight(), call)
+            {
+                self.weigh_timed(timed, call);
+            }
+            self.weigh::<true>(evidence, call)
+        })
+    }
+
+    /// Like [`weigh_failure`](Self::weigh_failure), for a call that took too long.
+    ///
+    /// Where only a sample is timed, such a call is evidence among the timed calls only. The note
+    /// may then be set without evidence. The next success removes it.
+    pub(super) fn weigh_slow(self, weight: u32, call: Call<'_, impl CallContext>) -> bool {
+        let Some(evidence) = self.evidence() else {
+            return false;
+        };
+        match evidence.of_timed() {
+            Some(_) if !self.stays_in_sample(weight, call) => true,
+            Some(timed) => self.weigh::<true>(timed, call),
+            None => self.weigh::<true>(evidence, call),
+        }
+    }
+
+    /// Whether a timed call that ends now is still in the sample.
+    ///
+    /// When the odds fall, calls in flight are thinned out to the new odds. Otherwise slow calls of
+    /// the former odds would be compared with quick ones of the new odds.
+    fn stays_in_sample(self, weight: u32, call: Call<'_, impl CallContext>) -> bool {
+        let halvings = self.odds().map_or(0, Odds::weight).saturating_sub(weight);
+        mixed(call.reading.raw) & ((1 << halvings) - 1) == 0
+    }
+
+    /// The evidence of timed calls, if they are a sample that is weighed.
+    #[inline]
+    pub(super) fn evidence_of_timed(self) -> Option<&'a Evidence> {
+        self.evidence()?.of_timed()
+    }
+
+    /// Weighs a timed call that has failed, where only a sample is timed. A fleet is told of it as
+    /// one of all calls.
+    #[cold]
+    #[inline(never)]
+    fn weigh_timed(self, timed: &Evidence, call: Call<'_, impl CallContext>) {
+        self.weigh_untold(timed, call);
+    }
+
+    /// Weighs a timed call that has succeeded in time, where only a sample is timed.
+    #[inline]
+    pub(super) fn weigh_timed_success(self, weight: u32, call: Call<'_, impl CallContext>) {
+        if let Some(timed) = self.evidence_of_timed()
+            && timed.has_any(call.generation)
+            && self.stays_in_sample(weight, call)
+        {
+            self.weigh_success(timed, call);
+        }
+    }
+
+    /// Weighs a success in a stream that has evidence. Learns from the excursion that it ends.
+    #[cold]
+    #[inline(never)]
+    fn weigh_success(self, evidence: &Evidence, call: Call<'_, impl CallContext>) {
+        let generation = call.generation;
+        // The evidence tells generations apart by 11 bits only.
+        if self.is_current(generation)
+            && let Some(lesson) = evidence.success(generation)
+        {
+            let now = call.date();
+            evidence.learn(lesson, now, self.began_at(generation, now));
+            self.look(evidence, call);
+        }
     }
 
     /// The watched calls and their evidence, if calls are watched and weighed.
@@ -54,7 +128,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             let now = call.date();
             let since = self.counted_since(generation);
             let since = since.unwrap_or_else(|| self.began_at(generation, now));
-            let calls = self.ring().calls(call) >> in_flight.weight();
+            let calls = self.calls_of(Stream::Watched, call);
             now.saturating_sub(since).min(window) / calls.max(1)
         };
         watched.stalls.note(now, limit, since, spacing);
@@ -91,6 +165,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if in_flight.has_left(began, now) || !self.is_current(generation) {
             return;
         }
+        if !self.stays_in_sample(ticket.weight(), call) {
+            return;
+        }
         let slow = took.filter(|took| took.is_slow);
         if slow.is_some_and(|took| self.is_excused(took, call)) {
             return;
@@ -100,13 +177,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return;
         }
         watched.stalls.answer(now, in_flight.watch.limit);
-        let evidence = &watched.evidence;
-        if evidence.has_any(generation)
-            && let Some(lesson) = evidence.success(generation)
-        {
-            let now = call.date();
-            evidence.learn(lesson, now, self.began_at(generation, now));
-            self.look(evidence, call);
+        if watched.evidence.has_any(generation) {
+            self.weigh_success(&watched.evidence, call);
         }
     }
 
@@ -122,20 +194,35 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    /// With `OF_ALL`, this is the evidence of all calls. Otherwise it is that of watched calls.
+    /// Without `OF_ALL`, this is the evidence of watched calls.
     #[inline(never)]
     fn weigh<const OF_ALL: bool>(
         self,
         evidence: &Evidence,
         call: Call<'_, impl CallContext>,
     ) -> bool {
+        let before = self.weigh_untold(evidence, call);
+        #[cfg(feature = "fleet")]
+        if let (Some(before), Some(unreported)) = (before, self.unreported())
+            && OF_ALL != self.are_all_watched()
+        {
+            let surprise = evidence.surprise(before, call.generation);
+            unreported.add(surprise, call.date());
+        }
+        before.is_some()
+    }
+
+    /// Weighs a call that has failed or took too long. Returns the word that it was added to, if
+    /// its generation is current.
+    #[inline]
+    fn weigh_untold(self, evidence: &Evidence, call: Call<'_, impl CallContext>) -> Option<u64> {
         let generation = call.generation;
         // The evidence tells generations apart by 11 bits, which repeat after 2,048 state changes.
         // A call may last that long, so this thread asks first. After that, only the time between
         // two instructions is unguarded. A generation that is over has no window to look at either.
         let is_current = || self.is_current(generation);
         if !is_current() {
-            return false;
+            return None;
         }
         let now = call.date();
         let since = self.counted_since(generation);
@@ -143,29 +230,21 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if evidence.wants_look(now, since) {
             self.look(evidence, call);
         }
-        let before = evidence.failure(generation, now, is_current);
-        #[cfg(feature = "fleet")]
-        if let (Some(before), Some(unreported)) = (before, self.unreported())
-            && OF_ALL != self.are_all_watched::<OF_ALL>(evidence)
-        {
-            unreported.add(evidence.surprise(before, generation), now);
-        }
-        before.is_some()
+        evidence.failure(generation, now, is_current)
     }
 
     /// Whether a fleet is told of the watched calls, because all calls are watched. Their evidence
     /// then holds each failure and each overdue call once.
     ///
     /// Otherwise the evidence of all calls holds each failure, and a fleet is told of an overdue
-    /// call when it ends. If the traffic passes from one to the other meanwhile, it may be told
-    /// twice.
+    /// call of the sample when it ends. If the traffic passes from one to the other meanwhile, it
+    /// may be told twice.
     #[cfg(feature = "fleet")]
     #[inline]
-    fn are_all_watched<const OF_ALL: bool>(self, evidence: &Evidence) -> bool {
-        if OF_ALL && evidence.watched().is_none() {
-            return false;
-        }
-        self.watched().is_some_and(|(calls, _)| calls.weight() == 0)
+    fn are_all_watched(self) -> bool {
+        let are_all_timed = || self.odds().is_none_or(|odds| odds.weight() == 0);
+        self.watched()
+            .is_some_and(|(calls, _)| calls.weight() == 0 && are_all_timed())
     }
 
     /// Judges by evidence after an outcome was weighed, and returns whether the breaker tripped.
@@ -228,10 +307,25 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let began = self.began_at(generation, now);
         let counted_since = self.counted_since(generation).unwrap_or(began);
         evidence.look(generation, now, (began, counted_since), || {
-            let calls = self.ring().calls(call);
-            let in_flight = self.timed().and_then(|timed| timed.in_flight());
-            let weight = in_flight.filter(|_| !evidence.is_of_all());
-            calls >> weight.map_or(0, InFlight::weight)
+            self.calls_of(evidence.stream(), call)
         });
+    }
+
+    /// How many calls of a stream the window holds, about.
+    ///
+    /// After a burst there may have been more. With too many, a share of slow calls would look
+    /// rarer than it is.
+    fn calls_of(self, stream: Stream, call: Call<'_, impl CallContext>) -> u64 {
+        let timed = || {
+            self.timed()
+                .map(|it| it.largest_weight(call.reading.raw, self.odds()))
+        };
+        let in_flight = || self.timed()?.in_flight().map(InFlight::weight);
+        let weight = match stream {
+            Stream::All => 0,
+            Stream::Timed => timed().unwrap_or(0),
+            Stream::Watched => timed().unwrap_or(0) + in_flight().unwrap_or(0),
+        };
+        self.ring().calls(call) >> weight
     }
 }

@@ -131,6 +131,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             let took = Some(Sample::new(took, ticket.weight(), timed.latencies()));
             let counted = self.count_timed(call(), Tally::Success, took);
             self.after_success(generation, context);
+            self.weigh_timed_success(ticket.weight(), call());
             counted
         }
     }
@@ -292,7 +293,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             // the first.
             let is_current = || self.is_current(generation);
             // The note of evidence stays, since a success removes it if there is none.
-            let weighed = self.is_excused(took, call) || self.weigh_failure(call);
+            let weighed = self.is_excused(took, call) || self.weigh_slow(weight, call);
             let run = if ends_run {
                 self.run.restart(weighed, generation, is_current).map(|_| 0)
             } else {
@@ -305,8 +306,13 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                     view.judge_weighed(call);
                 });
             }
+            if ends_run && self.evidence_of_timed().is_some() {
+                // Among all calls it is a success, as slow calls are that aren't timed.
+                self.after_success(generation, call.context);
+            }
         } else {
             self.after_success(generation, call.context);
+            self.weigh_timed_success(weight, call);
         }
         self.judge_at_tick(call);
         counted
@@ -325,7 +331,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         // Each addition acquires what the additions before it have released (see
         // `Stamped::update`). If two threads each write a failure and then sum, the second to add
         // sees the first one's failure.
-        let weighed = self.weigh_failure(call);
+        let weighed = self.weigh_failure(ticket, call);
         let is_current = || self.is_current(generation);
         let Some(run) = self.run.add_with(weighed, generation, is_current) else {
             return counted;

@@ -222,8 +222,11 @@ impl InFlight {
     /// Under loom there are fewer places, since loom would explore each of them.
     const PLACES: u32 = if cfg!(tripcurve_loom) { 2 } else { 127 };
     /// The most calls watched in a period before the odds are halved. It leaves places for the
-    /// calls of a whole limit. With a fourth of it or less, the odds are doubled.
+    /// calls of a whole limit.
     const MANY: u64 = if cfg!(tripcurve_loom) { 8 } else { 32 };
+    /// With so many calls watched in a period or fewer, the odds are doubled. A steady stream of
+    /// calls then has more than these, and half as many as would be too many for the places.
+    const FEW: u64 = Self::MANY / 8 * 3;
 
     /// Creates a sample that watches all calls at first.
     #[must_use]
@@ -294,7 +297,7 @@ impl InFlight {
             // The odds double once if few calls were watched, and once more for each period without
             // a call.
             let missed = (begin - look_at) / self.watch.period.max(1);
-            let few = u64::from(watched <= Self::MANY / 4);
+            let few = u64::from(watched <= Self::FEW);
             let doublings = u32::try_from(missed.saturating_add(few))
                 .unwrap_or(u32::MAX)
                 .min(63);

@@ -28,6 +28,24 @@ mod period {
     const _: () = assert!(COUNT.max() >= super::TimedPeriod::MANY);
 }
 
+/// ```text
+///  63                              3 2        0
+/// +---------------------------------+----------+
+/// |            ended, 61            | weight, 3|
+/// +---------------------------------+----------+
+/// ```
+///
+/// The end is in 256ths of the clock's units, as the beginning of a period is.
+mod largest {
+    use super::Field;
+
+    pub(super) const WEIGHT: Field = Field::lowest(3);
+    pub(super) const ENDED: Field = WEIGHT.then(61);
+
+    const _: () = assert!(ENDED.end_bit() == 64);
+    const _: () = assert!(WEIGHT.max() >= super::Odds::MAX_WEIGHT as u64);
+}
+
 thread_local! {
     /// The point on the circle that the thread's next call gets. A constant, so a read needs no
     /// check for initialization.
@@ -139,6 +157,11 @@ impl Odds {
 pub struct TimedPeriod {
     /// Whoever exchanges this to end a period is the only one to change the odds by it.
     word: Hint,
+    /// The largest weight of late, and when a period with it ended. Only the thread that ends a
+    /// period writes it.
+    largest: Hint,
+    /// How long the largest weight is remembered, in 256ths of the clock's units.
+    memory: u64,
     /// The time between two ticks, in 256ths of the clock's units.
     tick: NonZero<u64>,
 }
@@ -147,11 +170,14 @@ impl TimedPeriod {
     /// The number of timed calls within half a tick that halves the odds.
     pub const MANY: u64 = if cfg!(tripcurve_loom) { 2 } else { 512 };
 
-    /// A period that is long over. `tick` is in the clock's units.
+    /// A period that is long over. `tick` is in the clock's units, and so is the time for which
+    /// the [largest weight](Self::largest_weight) is remembered.
     #[must_use]
-    pub fn new(tick: u64) -> Self {
+    pub fn new(tick: u64, memory: u64) -> Self {
         Self {
             word: Hint::new(0),
+            largest: Hint::new(0),
+            memory: memory >> period::SHIFT,
             tick: NonZero::new(tick >> period::SHIFT).unwrap_or(NonZero::<u64>::MIN),
         }
     }
@@ -194,6 +220,11 @@ impl TimedPeriod {
         if new == seen || self.word.exchange(seen, new).is_err() {
             return is_old;
         }
+        if halves || is_over {
+            // A period that lasted on without calls isn't remembered for longer.
+            let ended = period::BEGINNING.get(seen).wrapping_add(elapsed.min(tick));
+            self.remember(odds.weight(), ended);
+        }
         if halves {
             odds.halve();
         } else if is_old {
@@ -202,6 +233,34 @@ impl TimedPeriod {
             odds.double((Self::MANY / count.max(1)).ilog2().max(1));
         }
         is_old
+    }
+
+    /// Remembers that a period with odds of this weight ended.
+    fn remember(&self, weight: u32, ended: u64) {
+        let seen = self.largest.load();
+        let age = ended.saturating_sub(largest::ENDED.get(seen));
+        if u64::from(weight) >= largest::WEIGHT.get(seen) || age > self.memory {
+            // A weight that is lost to another thread comes again with the next period.
+            self.largest
+                .store(largest::ENDED.of(ended) | largest::WEIGHT.of(weight.into()));
+        }
+    }
+
+    /// The largest weight of the calls that are remembered at `now`, in the clock's units.
+    ///
+    /// Of these calls, at least one in 2^this was timed.
+    #[must_use]
+    pub fn largest_weight(&self, now: u64, odds: &Odds) -> u32 {
+        let seen = self.largest.load();
+        let age = (now >> period::SHIFT).saturating_sub(largest::ENDED.get(seen));
+        let remembered = if age > self.memory {
+            0
+        } else {
+            largest::WEIGHT.get(seen)
+        };
+        // It has three bits.
+        let remembered = u32::try_from(remembered).unwrap_or(0);
+        odds.weight().max(remembered)
     }
 
     /// The time since the period began; zero for a thread that slept since before.
@@ -236,7 +295,7 @@ mod tests {
         fn new() -> Self {
             Self {
                 odds: Odds::default(),
-                period: TimedPeriod::new(SECOND),
+                period: TimedPeriod::new(SECOND, 10 * SECOND),
             }
         }
 
@@ -368,6 +427,21 @@ mod tests {
         let both = Both::after_a_burst();
         let weight = both.period.count(4 * SECOND, &both.odds);
         assert_eq!((weight, both.odds.weight()), (0, 0));
+    }
+
+    /// Fails when: the largest weight is that of now, or is remembered while no call comes.
+    #[test]
+    fn the_largest_weight_is_remembered_for_a_window() {
+        let both = Both::after_a_burst();
+        let largest = |now| both.period.largest_weight(now, &both.odds);
+        both.look(4 * SECOND);
+        assert_eq!(both.odds.weight(), 0);
+        assert_eq!(largest(4 * SECOND), Odds::MAX_WEIGHT);
+        both.run(4 * SECOND, SECOND / 100, 5 * 100);
+        assert_eq!(largest(9 * SECOND), Odds::MAX_WEIGHT);
+        assert_eq!(largest(13 * SECOND), 0);
+        both.run(13 * SECOND, SECOND / 3_000, 6_000);
+        assert_eq!(largest(15 * SECOND), 2);
     }
 
     #[test]

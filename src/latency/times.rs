@@ -50,10 +50,24 @@ pub struct Times {
     pub tick_units: u64,
     /// A fourth of `slower_than` in the clock's units.
     pub watch_units: u64,
-    /// Whether a dense stream of calls is sampled.
-    pub samples: bool,
+    /// The period of the sample of a dense stream of calls, in the clock's units; `None` if each
+    /// call is timed.
+    pub sample_units: Option<u64>,
     /// The histograms that the breaker keeps.
     pub recording: Recording,
+}
+
+/// What a sample of timed calls is for, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// Each call is timed.
+    Off,
+    /// Slow calls and histograms are counted. The sample has at least 512 calls a tick.
+    ForCounts,
+    /// Slow calls are evidence too. The sample has at least 512 calls in half of the limit too. So
+    /// evidence comes nearly as fast as from all calls, compared with the time that a slow call
+    /// takes.
+    ForEvidence,
 }
 
 impl Times {
@@ -62,19 +76,25 @@ impl Times {
     pub fn new(
         slower_than: Option<Duration>,
         window: &Window,
-        (recording, samples): (Recording, bool),
+        (recording, sampling): (Recording, Sampling),
         clock: &Clock,
     ) -> Self {
         // Once per bucket, and at least once per second so that an outage shows soon.
         let tick = window.bucket().min(Duration::from_secs(1));
         let units = |span: Duration| clock.units(saturating_nanos(span));
+        let watch_units = units(slower_than.unwrap_or_default() / 4);
+        let tick_units = units(tick);
         Self {
             slower_than,
             window: window.length().unwrap_or(Duration::from_secs(60)),
             tick,
-            tick_units: units(tick),
-            watch_units: units(slower_than.unwrap_or_default() / 4),
-            samples,
+            tick_units,
+            watch_units,
+            sample_units: match sampling {
+                Sampling::Off => None,
+                Sampling::ForCounts => Some(tick_units),
+                Sampling::ForEvidence => Some(tick_units.min(2 * watch_units)),
+            },
             recording,
         }
     }
@@ -104,7 +124,10 @@ impl Timed {
             tick_at: Hint::new(if looks { 0 } else { u64::MAX }),
             tick: times.tick_units,
             in_flight: watch.map(InFlight::new),
-            period: times.samples.then(|| TimedPeriod::new(times.tick_units)),
+            period: times.sample_units.map(|units| {
+                let window = times.tick_units.saturating_mul(ticks(times.window).into());
+                TimedPeriod::new(units, window)
+            }),
             recording: times.recording,
             latencies,
             usual: Self::looking(policies).map(|_| usual()).collect(),
@@ -184,6 +207,13 @@ impl Timed {
         let weight = odds.weight_of_drawn();
         odds.reset();
         weight
+    }
+
+    /// The largest weight of the timed calls of the last window, at `now` in the clock's units.
+    #[must_use]
+    pub fn largest_weight(&self, now: u64, odds: Option<&Odds>) -> u32 {
+        let both = self.period.as_ref().zip(odds);
+        both.map_or(0, |(period, odds)| period.largest_weight(now, odds))
     }
 
     /// Raises the odds at `now` if there are few calls, after a failure.

@@ -52,7 +52,12 @@ impl Adaptive {
     /// Calls that are late only because the caller's process stalled don't count. A call that is
     /// dropped after the limit counts as failed too, unlike one that is dropped earlier.
     ///
-    /// The breaker then measures how long calls take, which costs a second reading of the clock.
+    /// The breaker then measures how long calls take. A call that is timed reads the clock twice. Of
+    /// dense traffic only a sample is timed, unless you ask for
+    /// [`Timing::EveryCall`](crate::window::Timing::EveryCall). The sample has at least 512 calls in
+    /// half of the limit. So up to 20,000 calls a second each call is timed with a limit of 100 ms,
+    /// and up to 2,000 with one of 1 s. [`timing`](crate::CircuitBreakerBuilder::timing) says how
+    /// soon a sample shows slowness.
     pub fn slower_than(mut self, duration: Duration) -> Self {
         self.slower_than = Some(duration);
         self

@@ -238,7 +238,8 @@ impl From<CountWindow> for Window {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Timing {
-    /// It times each call of sparse traffic, and a sample of dense traffic.
+    /// It times each call of sparse traffic, and a sample of dense traffic. Slow calls and
+    /// histograms are then estimates. Calls and failures are counted exactly.
     #[default]
     Sampled,
     /// It times each call.

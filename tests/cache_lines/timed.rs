@@ -35,7 +35,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
         tick: Duration::from_secs(1),
         tick_units: 1_000_000_000,
         watch_units: LIMIT / 4,
-        samples: false,
+        sample_units: None,
         recording: Recording::Combined,
     };
     let latencies = Latencies::new(BUCKETS, ThreadSlot::OWNED, false);

@@ -95,6 +95,11 @@ pub(crate) const PATHS: &[Path] = &[
         let breaker = build(slow_rate());
         counted_calls(calls, || breaker.call(succeed));
     }),
+    ("closed/call/adaptive/slower_than", |calls| {
+        let policy = TripPolicy::adaptive().slower_than(Duration::from_secs(1));
+        let breaker = build(CircuitBreaker::builder("slow").trip_when(policy));
+        counted_calls(calls, || breaker.call(succeed));
+    }),
     ("open/try_acquire", |calls| {
         let breaker = open(CircuitBreaker::builder("open"));
         counted_calls(calls, || breaker.try_acquire());

@@ -283,15 +283,28 @@ pub(super) struct Adaptive {
     pub(super) dispersion: Dispersion,
     pace: f64,
     paced_at: Option<u64>,
-    /// Whether all calls gave the cause of the last verdict.
-    shows: bool,
+    /// The stream that gave the cause of the last verdict.
+    shows: Stream,
     /// The excursion that the last verdict to trip has found.
     found: Found,
     /// The evidence of watched calls, if calls are watched. Each of them is one outcome, when it
     /// ends or becomes overdue.
     pub(super) watched: Option<Box<Self>>,
+    /// The evidence of timed calls, if a breaker times a sample of dense calls and weighs slow ones.
+    /// Then slow calls are evidence here, and successes among all calls. The histories of the model
+    /// are sparse, so the sample has all calls.
+    pub(super) timed: Option<Box<Self>>,
     /// The stalls of the client, if these are the watched calls.
     pub(super) stalls: Stalls,
+}
+
+/// A stream of outcomes.
+#[derive(Clone, Copy, Debug, Default)]
+enum Stream {
+    #[default]
+    All,
+    Timed,
+    Watched,
 }
 
 /// The excursion of a trip.
@@ -347,23 +360,37 @@ impl Adaptive {
             dispersion: Dispersion::default(),
             pace: 1.0,
             paced_at: None,
-            shows: false,
+            shows: Stream::All,
             found: Found::default(),
             watched: None,
+            timed: None,
             stalls: Stalls::default(),
         }
     }
 
     /// Returns this evidence with a second one, which weighs watched calls.
     pub(super) fn and_watched(self) -> Self {
-        let watched = Self::new(
-            self.tolerate,
-            Duration::from_secs_f64(self.budget),
-            Duration::from_nanos(self.window),
-        );
         Self {
-            watched: Some(Box::new(watched)),
+            watched: Some(Box::new(self.untaught())),
             ..self
+        }
+    }
+
+    /// Returns this evidence with one more, which weighs a sample of timed calls.
+    pub(super) fn and_timed(self) -> Self {
+        Self {
+            timed: Some(Box::new(self.untaught())),
+            ..self
+        }
+    }
+
+    /// Evidence with these settings, of no other stream.
+    fn untaught(&self) -> Self {
+        let new = Self::new(self.tolerate, Duration::ZERO, Duration::ZERO);
+        Self {
+            budget: self.budget,
+            window: self.window,
+            ..new
         }
     }
 
@@ -387,7 +414,8 @@ impl Adaptive {
         }
     }
 
-    /// A new process knows of watched calls only what was learnt of all calls, and no dispersion.
+    /// A new process knows no dispersion. It knows what was learnt of all calls, or of timed ones
+    /// if only they can be slow.
     pub(super) fn restart(mut self) -> Self {
         self.dispersion = Dispersion::default();
         // At first the larger share isn't in force. Evidence against it means nothing.
@@ -398,18 +426,18 @@ impl Adaptive {
             self.excursion = Excursion::default();
             (self.began, self.latest, self.lasted, self.ended) = (0, 0, 0, 0);
         }
+        if let Some(timed) = self.timed.take() {
+            (self.learnt, self.learnt_until) = (timed.learnt, timed.learnt_until);
+            (self.pace, self.paced_at) = (timed.pace, timed.paced_at);
+            self = self.and_timed();
+        }
         // A restored breaker concedes again.
         self.learnt.conceded = false;
-        let watched = self.watched.as_ref().map(|_| {
-            let new = Self::new(self.tolerate, Duration::ZERO, Duration::ZERO);
-            let new = Self {
-                budget: self.budget,
-                window: self.window,
-                ..new
-            };
-            Box::new(new.taught_by(&self))
-        });
-        Self { watched, ..self }
+        let known = self.clone();
+        for stream in [&mut self.timed, &mut self.watched].into_iter().flatten() {
+            **stream = known.untaught().taught_by(&known);
+        }
+        self
     }
 
     /// The state after a change of settings. `offered` has the new settings and no baseline.
@@ -418,17 +446,26 @@ impl Adaptive {
         let settings = |it: &Self| {
             let tolerated = Surprise::at(it.tolerate);
             let (failure, success) = (tolerated.failure, tolerated.success);
-            let watches = it.watched.is_some();
-            (failure, success, it.budget, it.window, watches)
+            let streams = (it.watched.is_some(), it.timed.is_some());
+            (failure, success, it.budget, it.window, streams)
         };
         if settings(&self) == settings(offered) {
             return self;
         }
-        let known = self.watched.as_deref().unwrap_or(&self);
-        let watched = offered.watched.clone();
+        let of_watched = self.watched.as_deref().unwrap_or(&self);
+        let of_slow_calls = self.timed.as_deref().unwrap_or(&self);
+        let new = offered.clone();
+        // Slow calls are evidence among all calls if each call is timed.
+        let of_all = if new.watched.is_some() && new.timed.is_none() {
+            of_slow_calls
+        } else {
+            &self
+        };
+        let taught = |new: Box<Self>, known: &Self| Box::new(new.taught_by(known));
         Self {
-            watched: watched.map(|new| Box::new(new.taught_by(known))),
-            ..offered.clone().taught_by(&self)
+            watched: new.watched.clone().map(|new| taught(new, of_watched)),
+            timed: new.timed.clone().map(|new| taught(new, of_slow_calls)),
+            ..new.taught_by(of_all)
         }
     }
 
@@ -436,8 +473,8 @@ impl Adaptive {
     pub(super) fn begin(&mut self) {
         self.excursion = Excursion::default();
         self.dispersion.forget();
-        if let Some(watched) = &mut self.watched {
-            watched.begin();
+        for stream in [&mut self.timed, &mut self.watched].into_iter().flatten() {
+            stream.begin();
         }
     }
 
@@ -609,20 +646,41 @@ impl Adaptive {
     /// The breaker has tripped for the cause that `verdict` returned last. The excursion that shows
     /// it ends.
     pub(super) fn trip(&mut self, now: u64, since: u64, generation: u64) {
-        if self.shows {
-            self.end(self.began, now, since);
-            self.dispersion.trip(self.found, generation);
-        } else if let Some(watched) = &mut self.watched {
-            watched.end(watched.began, now, since);
-            watched.dispersion.trip(watched.found, generation);
+        let stream = match self.shows {
+            Stream::All => None,
+            Stream::Timed => self.timed.as_deref_mut(),
+            Stream::Watched => self.watched.as_deref_mut(),
+        };
+        match stream {
+            Some(stream) => stream.trip_own(now, since, generation),
+            None => self.trip_own(now, since, generation),
         }
     }
 
-    /// The cause to trip, if all calls or the watched ones give one.
+    fn trip_own(&mut self, now: u64, since: u64, generation: u64) {
+        self.end(self.began, now, since);
+        self.dispersion.trip(self.found, generation);
+    }
+
+    /// The cause to trip, if any stream gives one.
     pub(super) fn verdict(&mut self, now: u64, since: u64) -> Option<Cause> {
         let own = self.own_verdict(now, since);
-        self.shows = own.is_some();
-        own.or_else(|| self.watched.as_mut()?.own_verdict(now, since))
+        let mut timed = || self.timed.as_mut()?.own_verdict(now, since);
+        let (shows, cause) = match own {
+            Some(cause) => (Stream::All, Some(cause)),
+            None => match timed() {
+                Some(cause) => (Stream::Timed, Some(cause)),
+                None => {
+                    let watched = self.watched.as_mut();
+                    (
+                        Stream::Watched,
+                        watched.and_then(|it| it.own_verdict(now, since)),
+                    )
+                }
+            },
+        };
+        self.shows = shows;
+        cause
     }
 
     /// Learns from an excursion that was no outage and had begun at `began`. The calls before it

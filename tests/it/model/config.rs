@@ -559,11 +559,9 @@ impl Config {
         is_timed.then(|| nanos(self.slower_than))
     }
 
-    /// Whether only a sample of dense calls is timed, if calls are timed. Evidence of slow calls
-    /// needs each of them.
+    /// Whether only a sample of dense calls is timed, if calls are timed.
     pub(super) fn samples(&self) -> bool {
-        let weighs_slow_calls = self.limit().is_some() && self.adaptive().is_some();
-        self.timing == Timing::Sampled && self.window.buckets().is_some() && !weighs_slow_calls
+        self.timing == Timing::Sampled && self.window.buckets().is_some()
     }
 
     /// The policy that decides by evidence, if there is one.
@@ -580,6 +578,7 @@ impl Config {
         let (tolerate, budget) = (policy.tolerate, policy.false_trip_budget);
         let evidence = adaptive::Adaptive::new(tolerate, budget, self.window.length());
         Some(match self.limit() {
+            Some(_) if self.samples() => evidence.and_watched().and_timed(),
             Some(_) => evidence.and_watched(),
             None => evidence,
         })

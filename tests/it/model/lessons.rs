@@ -183,18 +183,19 @@ impl Model {
 }
 
 impl Adaptive {
-    /// The evidence of all calls, and that of watched ones.
+    /// The evidence of all calls, of timed and of watched ones.
     fn each_stream(&mut self, mut act: impl FnMut(&mut Self)) {
         act(self);
-        if let Some(watched) = self.watched.as_deref_mut() {
-            act(watched);
+        for stream in [&mut self.timed, &mut self.watched].into_iter().flatten() {
+            act(stream);
         }
     }
 
     /// How many times as much evidence as for independent failures it takes to tell an outage.
     fn dispersion(&self) -> f64 {
-        let watched = self.watched.as_ref().map_or(1.0, |it| it.dispersion.get());
-        self.dispersion.get().max(watched)
+        let others = [&self.timed, &self.watched].into_iter().flatten();
+        let others = others.map(|it| it.dispersion.get());
+        others.fold(self.dispersion.get(), f64::max)
     }
 
     fn open(&mut self, failures_and_calls: (u32, u32), cut: Option<u64>, now: u64) {

@@ -776,15 +776,30 @@ impl Model {
             self.failures_in_a_row = 0;
         }
         let is_bad = failed || self.is_slow(took);
-        if failed || !self.is_excused(took) {
-            self.weigh(is_bad);
+        let is_excused = !failed && self.is_excused(took);
+        let has_timed = self.evidence.as_ref().is_some_and(|it| it.timed.is_some());
+        if has_timed {
+            if !is_excused {
+                self.weigh(is_bad, true);
+            }
+            if failed || !is_bad {
+                self.weigh(is_bad, false);
+            }
+        } else if !is_excused {
+            self.weigh(is_bad, false);
         }
         if is_bad {
             self.judge(outcome == Outcome::Trip);
         }
+        // Among all calls a slow one is a success then. A call that was dropped counts neither way.
+        let is_same_generation = self.lets_through_all();
+        if has_timed && is_bad && !failed && ends_run && is_same_generation {
+            self.weigh(false, false);
+        }
     }
 
-    fn weigh(&mut self, is_bad: bool) {
+    /// Weighs a call among all calls, or among the timed ones.
+    fn weigh(&mut self, is_bad: bool, among_timed: bool) {
         if self.evidence.is_none() {
             return;
         }
@@ -792,10 +807,14 @@ impl Model {
         let Some(evidence) = &mut self.evidence else {
             return;
         };
+        let stream = match &mut evidence.timed {
+            Some(timed) if among_timed => timed,
+            _ => evidence,
+        };
         if is_bad {
-            evidence.fail(moment);
+            stream.fail(moment);
         } else {
-            evidence.succeed(moment);
+            stream.succeed(moment);
         }
     }
 

@@ -15,6 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tripcurve::handles::OwnedPermit;
 use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Timing;
 use tripcurve::{CircuitBreaker, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: f64 = 1e9;
@@ -128,11 +129,21 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(policy: impl Into<TripPolicy>, load: Load, seed: u64) -> Self {
+        Self::timed(Timing::Sampled, policy, load, seed)
+    }
+
+    pub(crate) fn timed(
+        timing: Timing,
+        policy: impl Into<TripPolicy>,
+        load: Load,
+        seed: u64,
+    ) -> Self {
         let (clock, hand) = Clock::mock();
         let trips = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&trips);
         let breaker = CircuitBreaker::builder(format!("service {seed}"))
             .trip_when(policy)
+            .timing(timing)
             .recovery(Recovery::adaptive())
             .clock(clock)
             .on_transition(move |it| {
