@@ -31,6 +31,13 @@ pub mod suite;
 pub mod sums;
 pub mod verdict;
 
+/// Compares the script with the sums, for `fuzz` alone. It carries no promise of stability.
+#[cfg(feature = "__fuzz")]
+#[doc(hidden)]
+pub mod __fuzz {
+    pub use crate::redis::compare::{Comparison, Drawn};
+}
+
 /// Compiles and runs the README's code.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
