@@ -129,13 +129,16 @@ impl Stage {
             .as_ref()
             .and_then(|it| it.to_str().ok())
             .unwrap_or_default();
-        if kind == "text/event-stream" {
+        if is_head {
+            let body = to_bytes(response.into_body(), LONGEST_BODY).await;
+            assert!(body.unwrap().is_empty());
+        } else if kind == "text/event-stream" {
             // It doesn't end by itself.
             let body = to_bytes(response.into_body(), LONGEST_BODY);
             assert!(timeout(Duration::from_secs(3), body).await.is_err());
         } else {
             let body = to_bytes(response.into_body(), LONGEST_BODY).await.unwrap();
-            if !is_head && kind == "application/json" {
+            if kind == "application/json" {
                 let answer: Value = serde_json::from_slice(&body).unwrap();
                 assert!(answer.is_object());
             }

@@ -108,7 +108,7 @@ pub(crate) fn command(parts: &Parts, desk: &Desk) {
                     desk.complain(error.to_string());
                 }
             }
-            11 => _ = breaker.snapshot().latency().map(|it| it.count()),
+            11 => drop(breaker.trip_levels()),
             12 => _ = parts.keys.remove(&u32::try_from(pick).unwrap_or(0)),
             13 => parts.keys.retain(|key, _| key % 7 != 0),
             _ => {

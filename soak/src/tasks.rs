@@ -24,6 +24,10 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// The largest number of attempts of a patient call.
 const ATTEMPTS: u32 = 3;
 
+/// What the backend serves.
+const SERVICES: [(Method, &str); 2] =
+    [(Method::POST, "payments"), (Method::GET, "recommendations")];
+
 /// A call to the backend, and the flag that it raises when it is made.
 type WebCall = (Call, Arc<AtomicBool>);
 type Remote = BoxCloneSyncService<WebCall, Reply, CallError<BoxError>>;
@@ -50,28 +54,19 @@ pub(crate) async fn shop(parts: Arc<Parts>, remotes: [Remote; 2], faults: Faults
     while !faults.are_over() {
         for (which, remote) in remotes.iter().enumerate() {
             let open = OpenCall::ask(&parts.web[which].books);
-            let (method, service) =
-                [(Method::POST, "payments"), (Method::GET, "recommendations")][which].clone();
-            let call = Call {
-                method,
-                path: format!("/{service}/{shopper}"),
-            };
+            let (method, service) = SERVICES[which].clone();
+            let path = format!("/{service}/{shopper}");
+            let call = Call { method, path };
             let made = Arc::clone(&open.made);
             let Some(result) = in_time(&faults, remote.clone().oneshot((call, made))).await else {
                 continue;
             };
             let judge: WebJudge = *parts.web[which].breaker.classifier();
-            let outcome = result
-                .as_ref()
-                .map_or(Outcome::Failure, |_| Outcome::Success);
-            let (outcome, result) = match result {
-                Ok(reply) => {
-                    let reply = Ok(reply);
-                    (judge(&reply), reply.map_err(CallError::Inner))
-                }
-                Err(error) => (outcome, Err(error)),
+            let end = match result {
+                Ok(reply) => End::judged(judge(&Ok(reply))),
+                Err(error) => End::of(&Err::<(), _>(error), Outcome::Failure),
             };
-            open.ended(End::of(&result, outcome));
+            open.ended(end);
         }
         // A rejection comes at once. Without a pause, the rejected would take all of the time.
         tokio::time::sleep(Duration::from_millis(1 + faults.dice.roll() % 20)).await;
