@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use tokio::runtime::{Builder, Runtime};
-use tripcurve_fleet::__fuzz::{Comparison, Drawn};
+use tripcurve_fleet::__fuzz::{Comparison, Drawn, Failed};
 
 const LONGEST_RUN: usize = 120;
 
@@ -20,10 +20,11 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         return Corpus::Reject;
     };
     let stage = &*STAGE;
-    if let Err(difference) = stage.runtime.block_on(stage.comparison.run(&steps)) {
-        panic!("{difference}\nafter {steps:#?}");
+    match stage.runtime.block_on(stage.comparison.run(&steps)) {
+        Ok(()) => Corpus::Keep,
+        Err(Failed::Unavailable) => Corpus::Reject,
+        Err(Failed::Differs(how)) => panic!("{how}\nafter {steps:#?}"),
     }
-    Corpus::Keep
 });
 
 /// The numbers from which messages are made. Most stand close to what honest members send.

@@ -118,8 +118,8 @@ impl Books {
         ];
         let ends = self.ends();
         for ((total, counted), what) in totals.into_iter().zip(ends).zip(NAMES) {
-            // A waiting call may find that a place it was told of is taken. The breaker then counts a
-            // rejection, although the call waits on.
+            // A waiting call may find that the place it was told of is taken. Then the breaker
+            // counts a rejection, although the call waits on.
             let waits_on = name == "patient" && what == "rejected";
             let surplus = if waits_on { counted / 10_000 } else { 0 };
             if !(counted..=counted + surplus).contains(&total) {

@@ -5,9 +5,10 @@
 //! ```
 //!
 //! The run has rounds. Each one plays the storefront's script of faults once, in 35 seconds: real
-//! HTTP to the storefront's backend on loopback ([`tasks`]), and invented calls by threads that make
-//! no pause ([`threads`]). The breakers stay ([`parts`]). Meanwhile [`onlookers`] command, save,
-//! reconfigure and watch them. They also check that no total falls or runs ahead of the callers.
+//! HTTP to the storefront's backend on loopback ([`tasks`]), and invented calls by threads that
+//! make no pause ([`threads`]). The breakers stay ([`parts`]). Meanwhile [`onlookers`] command,
+//! save, reconfigure and watch them. They also check that no total falls or runs ahead of the
+//! callers.
 //!
 //! After each round everything rests. Then each breaker and the metrics must have counted exactly
 //! what the callers counted ([`books`]), and nothing may be in flight. The first fault ends the run

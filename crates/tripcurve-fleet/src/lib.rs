@@ -35,7 +35,7 @@ pub mod verdict;
 #[cfg(feature = "__fuzz")]
 #[doc(hidden)]
 pub mod __fuzz {
-    pub use crate::redis::compare::{Comparison, Drawn};
+    pub use crate::redis::compare::{Comparison, Drawn, Failed};
 }
 
 /// Compiles and runs the README's code.

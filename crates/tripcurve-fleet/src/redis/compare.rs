@@ -30,11 +30,21 @@ pub(super) fn over(connection: Connection) -> (RedisStore, Arc<AtomicU64>) {
     (store, time)
 }
 
+/// Why a comparison has failed.
+#[derive(Debug)]
+pub enum Failed {
+    /// The server didn't answer in time, so the comparison says nothing.
+    Unavailable,
+    /// The script and the sums differ.
+    Differs(String),
+}
+
 /// A server whose script is compared with the sums.
 #[derive(Debug)]
 pub struct Comparison {
     store: RedisStore,
     time: Arc<AtomicU64>,
+    runs: AtomicU64,
 }
 
 impl Comparison {
@@ -45,26 +55,25 @@ impl Comparison {
     #[must_use]
     pub fn new(address: &str) -> Self {
         let (store, time) = over(Connection::single(address).unwrap());
-        Self { store, time }
+        let runs = AtomicU64::new(0);
+        Self { store, time, runs }
     }
 
     /// Sends the messages of one fleet to the server and to the sums, and compares the answers, the
     /// announcements and what is kept in the end. Then deletes the fleet.
     ///
     /// # Errors
-    /// The first difference.
-    ///
-    /// # Panics
-    /// The server doesn't answer.
-    pub async fn run(&self, steps: &[Drawn]) -> Result<(), String> {
-        let key = key("fuzz");
+    /// The first difference. On a busy machine the server may not answer in time.
+    pub async fn run(&self, steps: &[Drawn]) -> Result<(), Failed> {
+        // Another fleet each time. A message of an earlier one may still be on its way.
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let key = key(&format!("fuzz-{run}"));
         let result = compare(&self.store, &self.time, &key, steps).await;
         let mut connection = connection_of(&self.store);
         for end in ["", ":m", ":a", ":b"] {
             let mut command = ::redis::cmd("DEL");
             let command = command.arg(format!("{}{end}", key.as_str()));
-            let deleted: Result<u64, _> = command.query_async(&mut connection).await;
-            deleted.unwrap();
+            while command.query_async::<u64>(&mut connection).await.is_err() {}
         }
         result
     }
@@ -101,19 +110,26 @@ macro_rules! same {
         match ($store.$operation($key, &it).await, expected) {
             (Ok(found), Ok(Applied { answer, announced })) => {
                 if found != answer {
-                    return Err(format!("{it:?}: {found:?}, expected {answer:?}"));
+                    return Err(Failed::Differs(format!(
+                        "{it:?}: {found:?}, expected {answer:?}"
+                    )));
                 }
                 Some((found, announced))
             }
+            (Err(StoreError::Unavailable(_)), _) => return Err(Failed::Unavailable),
             (Err(StoreError::Refused(found)), Err(expected)) => {
                 // The member checks all but the time before it sends.
                 if (found.name, found.value) != (expected.name, expected.value) {
-                    return Err(format!("{it:?}: {found:?}, expected {expected:?}"));
+                    return Err(Failed::Differs(format!(
+                        "{it:?}: {found:?}, expected {expected:?}"
+                    )));
                 }
                 None
             }
             (found, expected) => {
-                return Err(format!("{it:?}: {found:?}, expected {expected:?}"));
+                return Err(Failed::Differs(format!(
+                    "{it:?}: {found:?}, expected {expected:?}"
+                )));
             }
         }
     }};
@@ -124,8 +140,9 @@ pub(super) async fn compare(
     time: &AtomicU64,
     key: &FleetKey,
     steps: &[Drawn],
-) -> Result<(), String> {
-    let mut announcements = store.announcements("suite").await.unwrap();
+) -> Result<(), Failed> {
+    let announcements = store.announcements("suite").await;
+    let mut announcements = announcements.map_err(|_| Failed::Unavailable)?;
     let mut sums = FleetSums::default();
     let mut now = START;
     let mut seen = Seen::default();
@@ -136,19 +153,28 @@ pub(super) async fn compare(
         time.store(at, Ordering::Relaxed);
         let told = apply(store, key, &mut sums, at, &mut seen, number, *step).await?;
         for view in told.into_iter().flatten() {
-            let next = poll_fn(|context| Pin::new(&mut announcements).poll_next(context));
-            let next = next.await.unwrap();
-            if (&*next.key, next.view) != (key.as_str(), view) {
-                return Err(format!("announced {next:?}, expected {view:?}"));
+            let next = loop {
+                let next = poll_fn(|context| Pin::new(&mut announcements).poll_next(context));
+                let next = next.await.ok_or(Failed::Unavailable)?;
+                if *next.key == *key.as_str() {
+                    break next;
+                }
+            };
+            if next.view != view {
+                return Err(Failed::Differs(format!(
+                    "announced {next:?}, expected {view:?}"
+                )));
             }
         }
     }
-    let kept = stored(store, key).await;
+    let kept = stored(store, key).await?;
     // A first message that was refused has left no key.
     if sums != FleetSums::default() {
         let expected = sums.stored();
         if kept != expected {
-            return Err(format!("kept {kept:?}, expected {expected:?}"));
+            return Err(Failed::Differs(format!(
+                "kept {kept:?}, expected {expected:?}"
+            )));
         }
     }
     Ok(())
@@ -165,14 +191,15 @@ fn connection_of(store: &RedisStore) -> ::redis::aio::ConnectionManager {
     }
 }
 
-pub(super) async fn stored(store: &RedisStore, key: &FleetKey) -> Stored {
+pub(super) async fn stored(store: &RedisStore, key: &FleetKey) -> Result<Stored, Failed> {
     let mut connection = connection_of(store);
     let mut tables: Vec<BTreeMap<String, String>> = Vec::new();
     for end in ["", ":m", ":a", ":b"] {
         let table = ::redis::cmd("HGETALL")
             .arg(format!("{}{end}", key.as_str()))
             .to_owned();
-        tables.push(table.query_async(&mut connection).await.unwrap());
+        let read = table.query_async(&mut connection).await;
+        tables.push(read.map_err(|_| Failed::Unavailable)?);
     }
     let [state, entries, a, b] = tables.try_into().unwrap();
     let text = |name: &str| state.get(name).cloned().unwrap_or_default();
@@ -186,13 +213,13 @@ pub(super) async fn stored(store: &RedisStore, key: &FleetKey) -> Stored {
     } else {
         0
     };
-    Stored {
+    Ok(Stored {
         numbers,
         holders: text("h"),
         worst: text("w"),
         entries,
         rates: if newer == 0 { [a, b] } else { [b, a] },
-    }
+    })
 }
 
 fn sender(seen: &Seen, step: Drawn) -> Sender {
@@ -226,7 +253,7 @@ async fn apply(
     seen: &mut Seen,
     number: u64,
     step: Drawn,
-) -> Result<[Option<FleetView>; 2], String> {
+) -> Result<[Option<FleetView>; 2], Failed> {
     let sender = sender(seen, step);
     let [a, b, c] = step.numbers;
     let epoch = seen.view.epoch + u64::from(step.odd == 7);

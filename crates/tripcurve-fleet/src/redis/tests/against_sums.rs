@@ -16,7 +16,7 @@ fn the_script_computes_what_the_sums_do() {
     let test = |steps: Vec<Drawn>| {
         let name = format!("case-{}", cases.fetch_add(1, Ordering::Relaxed));
         let compared = runtime.block_on(compare(&store, &time, &key(&name), &steps));
-        compared.map_err(TestCaseError::fail)
+        compared.map_err(|failed| TestCaseError::fail(format!("{failed:?}")))
     };
     let steps = prop::collection::vec(drawn(), 1..120);
     TestRunner::default().run(&steps, test).unwrap();
@@ -116,6 +116,6 @@ fn the_script_has_the_caps_of_the_sums() {
             let expected = sums.report(&it, START).unwrap().answer;
             assert_eq!(store.report(&key, &it).await.unwrap(), expected);
         }
-        assert_eq!(stored(&store, &key).await, sums.stored());
+        assert_eq!(stored(&store, &key).await.unwrap(), sums.stored());
     });
 }
