@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::*;
-use crate::key::Meaning;
-use crate::message::{AfterProbe, AfterRound, Alternative, Claim, Sender, Sums};
-use crate::message::{FleetState, FleetView, SHARE};
+use futures_core::Stream as _;
+
+use super::{Connection, RedisStore, SCRIPT};
+use crate::key::{FleetKey, Meaning};
+use crate::message::{AfterProbe, AfterRound, Alternative, AskLease, Claim, Member, ProbeResult};
+use crate::message::{FleetState, FleetView, Pulse, Report, Round, SHARE, Sender, Step, Sums};
+use crate::message::{Trip, Weigh};
+use crate::store::{Store as _, StoreError};
 use crate::sums::stored::Stored;
 use crate::sums::{Applied, FleetSums};
 
