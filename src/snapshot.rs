@@ -66,7 +66,8 @@ pub struct Snapshot {
 ///
 /// A total never falls, whatever the breaker or its configuration does. So a metrics library can
 /// take it as a counter. While threads record, a total may lag behind by some calls. While none
-/// does, it is exact.
+/// does, it is exact. (A [waiting](crate::handles) call may
+/// add rejections before it is let through.)
 ///
 /// The totals include what a window leaves out: probes, the calls of a ramp, and calls that came
 /// back after the breaker had changed its state. They don't include calls of a

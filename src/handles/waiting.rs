@@ -53,6 +53,9 @@ impl<C> CircuitBreakerBuilder<C> {
 /// With fixed probes they do, as many as [`max_waiting`](CircuitBreakerBuilder::max_waiting)
 /// allows. A `Bulkhead` within the call (feature `bulkhead`) spreads them out further.
 ///
+/// A waiting call may hear of a free place that another call takes first. It waits on, but the
+/// breaker has counted a rejection.
+///
 /// The time of a call begins when it is let through; the wait doesn't count. A waiting call holds
 /// no permit and no place. A call within a probe is [part of it](CircuitBreaker::call) and doesn't
 /// wait.

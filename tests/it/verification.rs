@@ -38,13 +38,13 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap().to_string_lossy().into_owned()
 }
 
-/// The functions of a file with the attribute `#[test]`, including those in `proptest!`.
+/// The functions of a file with the attribute `#[test]` or tokio's, including those in `proptest!`.
 fn tests_of(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
     let mut found = Vec::new();
     let mut is_test = false;
     for line in text.lines().map(str::trim_start) {
-        if line.starts_with("#[test]") {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             is_test = true;
         } else if let Some((_, rest)) = line.split_once("fn ").filter(|_| is_test) {
             let name = rest.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
@@ -135,6 +135,22 @@ fn each_test_that_the_page_names_exists() {
     assert!(count > 50, "only {count} tests were found on the page");
 }
 
+/// The published package has no SECURITY.md.
+#[test]
+fn each_test_that_the_security_page_names_exists() {
+    let Ok(page) = fs::read_to_string(root().join("SECURITY.md")) else {
+        return;
+    };
+    let tests = tests();
+    let (_, promises) = page.split_once("| input | promise |").unwrap();
+    let last_cells = promises.lines().filter_map(|line| line.rsplit('|').nth(1));
+    let named: Vec<_> = last_cells.flat_map(quoted).collect();
+    for name in &named {
+        assert!(exists(name, &tests), "SECURITY.md: `{name}` is no test");
+    }
+    assert!(named.len() > 15, "only {} tests were found", named.len());
+}
+
 /// The row that the page should have for a model.
 fn row(model: &str, loom_tests: &Path) -> String {
     let name = model.split("::").last().unwrap_or(model);
@@ -216,6 +232,7 @@ fn the_page_names_each_weakening_beside_a_model_that_it_names() {
 fn each_fault_has_tests_that_exist_and_each_test_of_faults_has_its_row() {
     let (page, tests) = (page(), tests());
     let (_, section) = page.split_once("\n## Faults\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
     let mut named = BTreeSet::new();
     for row in section
         .lines()

@@ -37,6 +37,13 @@ pub mod verdict;
 pub use member::{BreakerStatus, FleetStatus, Notice, StoreStatus};
 pub use member::{Fleet, FleetBuilder, JoinError, Joined, Joining, SpawnError};
 
+/// Compares the script with the sums, for `fuzz` alone. It carries no promise of stability.
+#[cfg(feature = "__fuzz")]
+#[doc(hidden)]
+pub mod __fuzz {
+    pub use crate::redis::compare::{Comparison, Drawn, Failed};
+}
+
 /// Compiles and runs the README's code.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

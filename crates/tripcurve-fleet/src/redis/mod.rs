@@ -1,5 +1,7 @@
 //! A store in Redis or Valkey.
 
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) mod compare;
 mod connection;
 mod parse;
 
@@ -50,7 +52,7 @@ pub struct RedisStore {
     connection: Connection,
     script: Arc<Script>,
     /// Stands for the server's time in a script that was made for it.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "__fuzz"))]
     time: Option<Arc<std::sync::atomic::AtomicU64>>,
 }
 
@@ -104,7 +106,7 @@ impl RedisStore {
         Self {
             connection,
             script: Arc::new(Script::new(script)),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "__fuzz"))]
             time: None,
         }
     }
@@ -136,7 +138,7 @@ impl RedisStore {
         for value in values {
             call.arg(value);
         }
-        #[cfg(test)]
+        #[cfg(any(test, feature = "__fuzz"))]
         if let Some(time) = &self.time {
             call.arg(time.load(std::sync::atomic::Ordering::Relaxed));
         }

@@ -15,37 +15,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::compare::{START, key, over};
 use super::*;
-use crate::key::Meaning;
 use crate::message::{AfterProbe, AfterRound, Alternative, Claim, Sender};
-use crate::message::{FleetState, SHARE};
 use server::Server;
-
-const START: u64 = 1_790_000_000_000;
-
-/// The one place where the script reads the time.
-const TIME: &str = "time[1] * 1000 + floor(time[2] / 1000)";
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-fn key(name: &str) -> FleetKey {
-    FleetKey::new("suite", "", name, Meaning::new(Some(0.25), None, ""))
-}
-
 /// A store whose script takes the time from its last argument.
 fn with_time(server: &Server) -> (RedisStore, Arc<AtomicU64>) {
     over(Connection::single(&server.address).unwrap())
-}
-
-fn over(connection: Connection) -> (RedisStore, Arc<AtomicU64>) {
-    assert_eq!(SCRIPT.matches(TIME).count(), 1);
-    let script = SCRIPT.replace(TIME, "tonumber(ARGV[#ARGV])");
-    let mut store = RedisStore::with_script(connection, &script);
-    let time = Arc::new(AtomicU64::new(START));
-    store.time = Some(Arc::clone(&time));
-    (store, time)
 }
 
 struct Stage {

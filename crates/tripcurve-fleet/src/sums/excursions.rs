@@ -284,7 +284,7 @@ impl FleetSums {
     }
 }
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(any(all(test, feature = "redis"), feature = "__fuzz"))]
 impl Excursion {
     /// Its numbers, in the order of the script.
     pub(super) fn stored(&self) -> [u64; 6] {
@@ -300,7 +300,7 @@ impl Excursion {
     }
 }
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(any(all(test, feature = "redis"), feature = "__fuzz"))]
 impl Entry {
     /// Its numbers, in the order of the script.
     pub(super) fn stored(&self) -> [u64; 9] {

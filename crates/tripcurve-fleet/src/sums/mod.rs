@@ -239,7 +239,7 @@ impl FleetSums {
     }
 }
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(any(all(test, feature = "redis"), feature = "__fuzz"))]
 pub(crate) mod stored;
 #[cfg(test)]
 mod tests;

@@ -148,10 +148,10 @@ impl Rates {
 }
 
 /// Members with their numbers, in the order of the script.
-#[cfg(all(test, feature = "redis"))]
+#[cfg(any(all(test, feature = "redis"), feature = "__fuzz"))]
 type Members = Vec<(u64, [u64; 4])>;
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(any(all(test, feature = "redis"), feature = "__fuzz"))]
 impl Rates {
     /// When the tables were turned, and the numbers of each, in the order of the script.
     pub(super) fn stored(&self) -> (u64, [[u64; 3]; 2], [Members; 2]) {

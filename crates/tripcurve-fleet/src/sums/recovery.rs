@@ -236,7 +236,7 @@ impl FleetSums {
     }
 }
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(any(all(test, feature = "redis"), feature = "__fuzz"))]
 impl Turn {
     /// Its numbers and its holders, in the order of the script.
     pub(super) fn stored(&self) -> ([u64; 5], &[u64]) {
@@ -252,7 +252,7 @@ impl Turn {
     }
 }
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(any(all(test, feature = "redis"), feature = "__fuzz"))]
 impl Ramp {
     /// Its numbers and its two worst members, in the order of the script.
     pub(super) fn stored(&self) -> ([u64; 3], [(u64, LoudCalls); 2]) {
