@@ -664,21 +664,16 @@ impl Adaptive {
 
     /// The cause to trip, if any stream gives one.
     pub(super) fn verdict(&mut self, now: u64, since: u64) -> Option<Cause> {
-        let own = self.own_verdict(now, since);
-        let mut timed = || self.timed.as_mut()?.own_verdict(now, since);
-        let (shows, cause) = match own {
-            Some(cause) => (Stream::All, Some(cause)),
-            None => match timed() {
-                Some(cause) => (Stream::Timed, Some(cause)),
-                None => {
-                    let watched = self.watched.as_mut();
-                    (
-                        Stream::Watched,
-                        watched.and_then(|it| it.own_verdict(now, since)),
-                    )
-                }
-            },
-        };
+        let (mut shows, mut cause) = (Stream::All, self.own_verdict(now, since));
+        for (stream, others) in [
+            (Stream::Timed, &mut self.timed),
+            (Stream::Watched, &mut self.watched),
+        ] {
+            if cause.is_none() {
+                shows = stream;
+                cause = others.as_mut().and_then(|it| it.own_verdict(now, since));
+            }
+        }
         self.shows = shows;
         cause
     }
