@@ -9,14 +9,14 @@ use tripcurve::CircuitBreaker;
 use tripcurve::fleet::{FleetPort, Order};
 
 use super::error::{JoinError, text};
+use super::joined_breaker::JoinedBreaker;
 use super::joining::Joined;
 use super::link::{Link, Phase};
-use super::mass::MassOrders;
+use super::mass_orders::MassOrders;
 use super::random::Random;
 use super::recovery::Probed;
 use super::request::{Reply, Request};
 use super::schedule::Schedule;
-use super::seat::Seat;
 use super::status::{FleetStatus, Notice, StoreStatus};
 use super::tokens::Quota;
 use crate::key::{FleetKey, Meaning};
@@ -25,7 +25,7 @@ use crate::store::{Announcement, StoreError};
 
 /// The number of a breaker in a [`Machine`]. None is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SeatId(u64);
+pub struct BreakerId(u64);
 
 /// Something that a [`Machine`] wants done.
 #[derive(Debug)]
@@ -40,13 +40,13 @@ pub enum Effect {
     /// Send a message. Then call [`Machine::answered`].
     Send(Outgoing),
     /// Wait until the port has unreported failures. Then call [`Machine::fails`].
-    Watch(SeatId, FleetPort),
+    Watch(BreakerId, FleetPort),
     /// Let the breaker follow an order.
     Follow(FleetPort, Order),
     /// Let the breaker decide for itself.
     DropOrder(FleetPort),
     /// Stop to wait for unreported failures of a breaker that has left.
-    Unwatch(SeatId),
+    Unwatch(BreakerId),
     /// Tell the listeners.
     Notify(Notice),
     /// Tell a task that its breaker has joined.
@@ -58,7 +58,7 @@ pub enum Effect {
 #[non_exhaustive]
 pub struct Outgoing {
     /// The breaker that it is about.
-    pub seat: SeatId,
+    pub breaker: BreakerId,
     /// The number of the connection.
     pub session: u64,
     /// The fleet.
@@ -95,10 +95,10 @@ pub struct Machine {
     status: StoreStatus,
     since: Duration,
     quota: Quota,
-    seats: BTreeMap<SeatId, Seat>,
+    breakers: BTreeMap<BreakerId, JoinedBreaker>,
     schedule: Schedule,
-    joining: Vec<(SeatId, oneshot::Sender<Joined>)>,
-    next_seat: u64,
+    joining: Vec<(BreakerId, oneshot::Sender<Joined>)>,
+    next_id: u64,
     effects: VecDeque<Effect>,
     mass: MassOrders,
 }
@@ -116,10 +116,10 @@ impl Machine {
             status: StoreStatus::LocalOnly { reason },
             since: Duration::ZERO,
             quota: Quota::default(),
-            seats: BTreeMap::new(),
+            breakers: BTreeMap::new(),
             schedule: Schedule::default(),
             joining: Vec::new(),
-            next_seat: 0,
+            next_id: 0,
             effects: VecDeque::new(),
             mass: MassOrders::default(),
         }
@@ -133,8 +133,12 @@ impl Machine {
         &mut self,
         breaker: &CircuitBreaker<C>,
         now: Duration,
-    ) -> Result<(SeatId, oneshot::Receiver<Joined>), JoinError> {
-        if self.seats.values().any(|it| **it.name() == *breaker.name()) {
+    ) -> Result<(BreakerId, oneshot::Receiver<Joined>), JoinError> {
+        if self
+            .breakers
+            .values()
+            .any(|it| **it.name() == *breaker.name())
+        {
             return Err(JoinError::NameTaken(breaker.name().into()));
         }
         let port = breaker.fleet_port().map_err(JoinError::NotAdaptive)?;
@@ -145,11 +149,11 @@ impl Machine {
         } = &self.names;
         let key = FleetKey::new(namespace, zone, breaker.name(), meaning);
         let breaker = breaker.with_classifier(tripcurve::outcome::DefaultClassifier);
-        let id = SeatId(self.next_seat);
-        self.next_seat += 1;
+        let id = BreakerId(self.next_id);
+        self.next_id += 1;
         self.effects.push_back(Effect::Watch(id, port.clone()));
-        let seat = Seat::new((breaker, port), key, self.member);
-        self.seats.insert(id, seat);
+        let joined = JoinedBreaker::new((breaker, port), key, self.member);
+        self.breakers.insert(id, joined);
         let (sender, receiver) = oneshot::channel();
         match self.link.phase() {
             Phase::Waiting { until } if until > Duration::ZERO => {
@@ -166,24 +170,24 @@ impl Machine {
     ///
     /// Its last message says that no calls of it are to be expected.
     pub fn leave(&mut self, name: &str, now: Duration) -> bool {
-        let Some(id) = self.seat_named(name) else {
+        let Some(id) = self.named(name) else {
             return false;
         };
         self.schedule.remove(id);
-        let Some(mut seat) = self.seats.remove(&id) else {
+        let Some(mut joined) = self.breakers.remove(&id) else {
             return false;
         };
         self.joining.retain(|it| it.0 != id);
         self.effects.push_back(Effect::Unwatch(id));
         self.effects
-            .push_back(Effect::DropOrder(seat.port().clone()));
-        if self.link.is_up() && seat.has_answer() {
+            .push_back(Effect::DropOrder(joined.port().clone()));
+        if self.link.is_up() && joined.has_answer() {
             self.quota.note(now);
             self.effects.push_back(Effect::Send(Outgoing {
-                seat: id,
+                breaker: id,
                 session: self.link.session(),
-                key: seat.key().clone(),
-                request: seat.farewell(),
+                key: joined.key().clone(),
+                request: joined.farewell(),
                 first: false,
             }));
         }
@@ -203,7 +207,7 @@ impl Machine {
 
     /// The names of the breakers that have joined.
     pub fn breakers(&self) -> impl Iterator<Item = &str> {
-        self.seats.values().map(|it| &**it.name())
+        self.breakers.values().map(|it| &**it.name())
     }
 
     /// What to do now. `None` if there is nothing until an event or until
@@ -225,7 +229,7 @@ impl Machine {
                 return None;
             }
             // The first pulse tries the store. The others wait for its answer.
-            if !self.link.is_up() && self.seats.values().any(Seat::is_waiting) {
+            if !self.link.is_up() && self.breakers.values().any(JoinedBreaker::is_waiting) {
                 return None;
             }
             if let Some(outgoing) = self.tick(id, now) {
@@ -235,13 +239,13 @@ impl Machine {
         }
     }
 
-    fn tick(&mut self, id: SeatId, now: Duration) -> Option<Outgoing> {
-        let (key, request) = self.with(id, now, |seat, random| {
-            let request = seat.tick(now, random);
-            (seat.key().clone(), request)
+    fn tick(&mut self, id: BreakerId, now: Duration) -> Option<Outgoing> {
+        let (key, request) = self.with(id, now, |joined, random| {
+            let request = joined.tick(now, random);
+            (joined.key().clone(), request)
         })?;
         request.map(|request| Outgoing {
-            seat: id,
+            breaker: id,
             session: self.link.session(),
             key,
             request,
@@ -249,23 +253,23 @@ impl Machine {
         })
     }
 
-    /// Does something with a seat, and then what the seat wants done.
+    /// Does something with a breaker, and then what the breaker wants done.
     fn with<T>(
         &mut self,
-        id: SeatId,
+        id: BreakerId,
         now: Duration,
-        act: impl FnOnce(&mut Seat, &mut Random) -> T,
+        act: impl FnOnce(&mut JoinedBreaker, &mut Random) -> T,
     ) -> Option<T> {
-        let seat = self.seats.get_mut(&id)?;
-        let watched = seat.watches();
-        let done = act(seat, &mut self.random);
-        if !watched && seat.watches() {
+        let joined = self.breakers.get_mut(&id)?;
+        let watched = joined.watches();
+        let done = act(joined, &mut self.random);
+        if !watched && joined.watches() {
             self.effects
-                .push_back(Effect::Watch(id, seat.port().clone()));
+                .push_back(Effect::Watch(id, joined.port().clone()));
         }
-        for order in seat.orders() {
+        for order in joined.orders() {
             self.effects
-                .push_back(Effect::Follow(seat.port().clone(), order));
+                .push_back(Effect::Follow(joined.port().clone(), order));
         }
         self.plan(id, now);
         Some(done)
@@ -277,7 +281,7 @@ impl Machine {
         match self.link.phase() {
             Phase::Waiting { until } => Some(until),
             Phase::Subscribing => None,
-            Phase::Trying if self.seats.values().any(Seat::is_waiting) => None,
+            Phase::Trying if self.breakers.values().any(JoinedBreaker::is_waiting) => None,
             Phase::Trying | Phase::Up => {
                 let (at, _) = self.schedule.first()?;
                 Some(at.max(self.quota.next()))
@@ -288,7 +292,7 @@ impl Machine {
     /// The announcements of a session have begun to come.
     pub fn subscribed(&mut self, session: u64, now: Duration) {
         self.link.subscribed(session);
-        if self.link.phase() == Phase::Trying && self.seats.is_empty() {
+        if self.link.phase() == Phase::Trying && self.breakers.is_empty() {
             self.answers(now);
         }
     }
@@ -308,10 +312,10 @@ impl Machine {
             self.effects
                 .push_back(Effect::Notify(Notice::Store(status)));
         }
-        for seat in self.seats.values_mut() {
-            seat.lose();
+        for joined in self.breakers.values_mut() {
+            joined.lose();
             self.effects
-                .push_back(Effect::DropOrder(seat.port().clone()));
+                .push_back(Effect::DropOrder(joined.port().clone()));
         }
         for (_, sender) in self.joining.drain(..) {
             self.effects
@@ -320,13 +324,13 @@ impl Machine {
     }
 
     /// A breaker has unreported failures.
-    pub fn fails(&mut self, id: SeatId, now: Duration) {
-        self.with(id, now, |seat, _| seat.fails());
+    pub fn fails(&mut self, id: BreakerId, now: Duration) {
+        self.with(id, now, |joined, _| joined.fails());
     }
 
     /// A breaker has changed its state.
-    pub fn changed(&mut self, id: SeatId, probed: Probed, now: Duration) {
-        self.with(id, now, |seat, _| seat.changes(probed));
+    pub fn changed(&mut self, id: BreakerId, probed: Probed, now: Duration) {
+        self.with(id, now, |joined, _| joined.changes(probed));
     }
 
     /// A message was answered, or wasn't.
@@ -337,11 +341,11 @@ impl Machine {
         match answer {
             Ok(reply) => {
                 self.answers(now);
-                self.learn(it.seat, &reply, now);
+                self.learn(it.breaker, &reply, now);
             }
             Err(error) => {
                 let was_refused = matches!(error, StoreError::Refused(_));
-                self.with(it.seat, now, |seat, _| seat.failed(was_refused));
+                self.with(it.breaker, now, |joined, _| joined.failed(was_refused));
                 if self.link.missed() {
                     self.lost(it.session, &text(&error), now);
                 }
@@ -358,15 +362,15 @@ impl Machine {
         self.since = now;
         let notice = Notice::Store(StoreStatus::Connected);
         self.effects.push_back(Effect::Notify(notice));
-        let all: Vec<_> = self.seats.keys().copied().collect();
+        let all: Vec<_> = self.breakers.keys().copied().collect();
         for id in all {
             self.plan(id, now);
         }
     }
 
-    fn learn(&mut self, id: SeatId, reply: &Reply, now: Duration) {
-        let learned = self.with(id, now, |seat, random| {
-            (seat.answered(reply, now, random), seat.state())
+    fn learn(&mut self, id: BreakerId, reply: &Reply, now: Duration) {
+        let learned = self.with(id, now, |joined, random| {
+            (joined.answered(reply, now, random), joined.state())
         });
         let Some((learned, state)) = learned else {
             return;
@@ -392,11 +396,11 @@ impl Machine {
         if !self.link.is_up() {
             return;
         }
-        let mut seats = self.seats.iter();
-        let Some((&id, _)) = seats.find(|(_, seat)| seat.key().as_str() == it.key) else {
+        let mut breakers = self.breakers.iter();
+        let Some((&id, _)) = breakers.find(|(_, joined)| joined.key().as_str() == it.key) else {
             return self.announced_elsewhere(it);
         };
-        let entered = self.with(id, now, |seat, random| seat.hear(&it.view, now, random));
+        let entered = self.with(id, now, |joined, random| joined.hear(&it.view, now, random));
         if let Some(state) = entered.flatten() {
             self.entered(id, state, now);
         }
@@ -407,29 +411,29 @@ impl Machine {
         let Some(other) = it.key.rsplit_once('/') else {
             return;
         };
-        let ours = |seat: &&Seat| {
-            let key = seat.key().as_str().rsplit_once('/');
+        let ours = |joined: &&JoinedBreaker| {
+            let key = joined.key().as_str().rsplit_once('/');
             key.is_some_and(|key| key.0 == other.0)
         };
-        if let Some(seat) = self.seats.values().find(ours) {
+        if let Some(joined) = self.breakers.values().find(ours) {
             let notice = Notice::OtherSettings {
-                breaker: Arc::clone(seat.name()),
-                key: seat.key().as_str().to_owned(),
+                breaker: Arc::clone(joined.name()),
+                key: joined.key().as_str().to_owned(),
                 other: it.key.clone(),
             };
             self.effects.push_back(Effect::Notify(notice));
         }
     }
 
-    fn entered(&mut self, id: SeatId, state: FleetState, now: Duration) {
-        let Some(seat) = self.seats.get(&id) else {
+    fn entered(&mut self, id: BreakerId, state: FleetState, now: Duration) {
+        let Some(joined) = self.breakers.get(&id) else {
             return;
         };
-        let breaker = Arc::clone(seat.name());
+        let breaker = Arc::clone(joined.name());
         self.effects
             .push_back(Effect::Notify(Notice::State { breaker, state }));
         if state == FleetState::Open {
-            let joined = self.seats.len();
+            let joined = self.breakers.len();
             if let Some(opened) = self.mass.opened(id, joined, now) {
                 self.effects
                     .push_back(Effect::Notify(Notice::MassOrder { opened, joined }));
@@ -437,21 +441,21 @@ impl Machine {
         }
     }
 
-    fn plan(&mut self, id: SeatId, now: Duration) {
-        if let Some(seat) = self.seats.get(&id) {
-            self.schedule.set(id, seat.wake_at().max(now));
+    fn plan(&mut self, id: BreakerId, now: Duration) {
+        if let Some(joined) = self.breakers.get(&id) {
+            self.schedule.set(id, joined.wake_at().max(now));
         }
     }
 
-    fn seat_named(&self, name: &str) -> Option<SeatId> {
-        let mut seats = self.seats.iter();
-        Some(*seats.find(|(_, it)| **it.name() == *name)?.0)
+    fn named(&self, name: &str) -> Option<BreakerId> {
+        let mut breakers = self.breakers.iter();
+        Some(*breakers.find(|(_, it)| **it.name() == *name)?.0)
     }
 
     /// What the member knows.
     #[must_use]
     pub fn status(&self, now: Duration) -> FleetStatus {
-        let mut breakers: Vec<_> = self.seats.values().map(|it| it.status(now)).collect();
+        let mut breakers: Vec<_> = self.breakers.values().map(|it| it.status(now)).collect();
         breakers.sort_by(|a, b| a.name.cmp(&b.name));
         FleetStatus {
             store: self.status.clone(),

@@ -19,7 +19,7 @@ use tripcurve::handles::ListeningGuard;
 
 use super::error::{JoinError, text};
 use super::joining::Joining;
-use super::machine::{Effect, Machine, Outgoing, SeatId};
+use super::machine::{BreakerId, Effect, Machine, Outgoing};
 use super::recovery::Probed;
 use super::request::Reply;
 use super::status::{FleetStatus, Notice};
@@ -56,7 +56,7 @@ impl Listeners {
 /// What handles tell the task.
 enum Poke {
     /// A breaker has changed its state.
-    Changed(SeatId, Probed),
+    Changed(BreakerId, Probed),
     /// The machine has something to do.
     Look,
     /// The last handle is gone.
@@ -176,7 +176,7 @@ pub(super) fn spawn<S: Store>(
 /// What the task waits for.
 enum Event<S: Store> {
     Poke(Poke),
-    Unreported(SeatId),
+    Unreported(BreakerId),
     Answered(Box<(Outgoing, Result<Reply, StoreError>)>),
     Subscribed(u64, Result<S::Announcements, StoreError>),
     Announced(Announcement),
@@ -195,7 +195,7 @@ struct Task<S: Store> {
     pokes: UnboundedReceiver<Poke>,
     jobs: FuturesUnordered<Job<S>>,
     /// The waits for unreported failures.
-    watches: BTreeMap<SeatId, AbortHandle>,
+    watches: BTreeMap<BreakerId, AbortHandle>,
     announcements: Option<(u64, S::Announcements)>,
 }
 
@@ -237,12 +237,12 @@ impl<S: Store> Task<S> {
                     Event::Answered(Box::new((outgoing, answer)))
                 }));
             }
-            Effect::Watch(seat, port) => {
+            Effect::Watch(id, port) => {
                 let (watch, handle) = abortable(async move { port.until_unreported().await });
-                self.watches.insert(seat, handle);
+                self.watches.insert(id, handle);
                 self.jobs.push(Box::pin(async move {
                     match watch.await {
-                        Ok(()) => Event::Unreported(seat),
+                        Ok(()) => Event::Unreported(id),
                         Err(Aborted) => Event::Time,
                     }
                 }));
@@ -251,9 +251,9 @@ impl<S: Store> Task<S> {
                 let _followed = port.follow(order);
             }
             Effect::DropOrder(port) => port.drop_order(),
-            Effect::Unwatch(seat) => {
+            Effect::Unwatch(id) => {
                 // Otherwise the wait would keep the breaker alive.
-                if let Some(watch) = self.watches.remove(&seat) {
+                if let Some(watch) = self.watches.remove(&id) {
                     watch.abort();
                 }
             }
@@ -268,8 +268,8 @@ impl<S: Store> Task<S> {
     fn take(&mut self, event: Event<S>) {
         let shared = Arc::clone(&self.shared);
         shared.machine(|machine, now| match event {
-            Event::Poke(Poke::Changed(seat, probed)) => machine.changed(seat, probed, now),
-            Event::Unreported(seat) => machine.fails(seat, now),
+            Event::Poke(Poke::Changed(id, probed)) => machine.changed(id, probed, now),
+            Event::Unreported(id) => machine.fails(id, now),
             Event::Answered(it) => {
                 let (outgoing, answer) = *it;
                 machine.answered(&outgoing, answer, now);

@@ -6,4 +6,4 @@ mod outage;
 #[cfg(feature = "registry")]
 mod registry;
 mod store_faults;
-mod town;
+mod processes;

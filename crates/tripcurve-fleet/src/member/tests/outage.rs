@@ -4,7 +4,7 @@ use tripcurve::State;
 use tripcurve::events::Cause;
 
 use super::faulty::Faulty;
-use super::town::{SECOND, Town, store};
+use super::processes::{Processes, SECOND, store};
 use crate::key::{FleetKey, Meaning};
 use crate::member::{Fleet, Joined};
 use crate::memory::MemoryStore;
@@ -14,41 +14,51 @@ use crate::verdict::{Failures, Judge};
 
 #[tokio::test(start_paused = true)]
 async fn a_total_outage_opens_a_hundred_members_as_one() {
-    let mut town = Town::new(100, 10, &store()).await;
-    assert_eq!(town.processes[3].fleet.status().breakers[0].members, 100);
-    let took = town.until(State::Open, SECOND / 10, |_, _| false).await;
+    let mut processes = Processes::new(100, 10, &store()).await;
+    assert_eq!(processes.all[3].fleet.status().breakers[0].members, 100);
+    let took = processes
+        .until(State::Open, SECOND / 10, |_, _| false)
+        .await;
     // One process with all of the traffic would lose 37.
-    assert!(town.failed() <= 60, "{} in {took:?}", town.failed());
+    assert!(
+        processes.failed() <= 60,
+        "{} in {took:?}",
+        processes.failed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_broken_member_opens_only_itself() {
-    let mut town = Town::new(20, 10, &store()).await;
-    town.run(20 * SECOND, |number, _| number != 7).await;
-    let states = town.states();
+    let mut processes = Processes::new(20, 10, &store()).await;
+    processes.run(20 * SECOND, |number, _| number != 7).await;
+    let states = processes.states();
     assert_ne!(states[7], State::Closed);
     assert_eq!(states.iter().filter(|&&it| it == State::Closed).count(), 19);
 }
 
 #[tokio::test(start_paused = true)]
 async fn members_recover_as_one() {
-    let mut town = Town::new(100, 10, &store()).await;
-    town.until(State::Open, SECOND / 10, |_, _| false).await;
-    let before = town.failed();
-    town.run(10 * SECOND, |_, _| false).await;
-    let probes = town.failed() - before;
+    let mut processes = Processes::new(100, 10, &store()).await;
+    processes
+        .until(State::Open, SECOND / 10, |_, _| false)
+        .await;
+    let before = processes.failed();
+    processes.run(10 * SECOND, |_, _| false).await;
+    let probes = processes.failed() - before;
     // About one in ten of the wait's calls: 10,000 asked.
     assert!((20..=120).contains(&probes), "{probes}");
-    let took = town.until(State::Closed, 10 * SECOND, |_, _| true).await;
+    let took = processes
+        .until(State::Closed, 10 * SECOND, |_, _| true)
+        .await;
     assert!(took <= 3 * SECOND, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_members_that_lie_open_nobody() {
     let store = store();
-    let mut town = Town::new(20, 10, &store).await;
+    let mut processes = Processes::new(20, 10, &store).await;
     let key = FleetKey::new("shop", "", "payments", Meaning::new(Some(0.25), None, ""));
-    let rule = town.processes[0].breaker.fleet_port().unwrap().rule();
+    let rule = processes.all[0].breaker.fleet_port().unwrap().rule();
     let judge = Judge::new(rule.unwrap());
     for number in 1..=40 {
         for liar in [1, 2] {
@@ -63,13 +73,14 @@ async fn two_members_that_lie_open_nobody() {
             assert!(store.report(&key, &report).await.unwrap().counted);
         }
         // One call in a hundred fails.
-        town.run(SECOND / 4, |number, time| {
-            !(time / 100 * 7 + number as u64 * 13).is_multiple_of(100)
-        })
-        .await;
+        processes
+            .run(SECOND / 4, |number, time| {
+                !(time / 100 * 7 + number as u64 * 13).is_multiple_of(100)
+            })
+            .await;
     }
-    assert!(town.states().iter().all(|&it| it == State::Closed));
-    let standing = town.processes.iter().find_map(|it| {
+    assert!(processes.states().iter().all(|&it| it == State::Closed));
+    let standing = processes.all.iter().find_map(|it| {
         let status = it.fleet.status();
         status.breakers[0].standing
     });
@@ -89,9 +100,9 @@ async fn store_view(store: &MemoryStore, key: &FleetKey) -> FleetView {
 #[tokio::test(start_paused = true)]
 async fn a_process_that_starts_during_an_outage_knows_before_its_first_call() {
     let store = store();
-    let mut town = Town::new(20, 10, &store).await;
-    town.until(State::Open, SECOND, |_, _| false).await;
-    let breaker = town.breaker("payments");
+    let mut processes = Processes::new(20, 10, &store).await;
+    processes.until(State::Open, SECOND, |_, _| false).await;
+    let breaker = processes.breaker("payments");
     let fleet = Fleet::builder("shop").store(store).spawn().unwrap();
     let joined = fleet.join(&breaker).unwrap().await;
     assert_eq!(joined, Joined::Answered(FleetState::Open));
@@ -105,41 +116,41 @@ async fn a_process_that_starts_during_an_outage_knows_before_its_first_call() {
 
 #[tokio::test(start_paused = true)]
 async fn a_breaker_that_leaves_recovers_by_itself_and_its_calls_are_no_longer_expected() {
-    let mut town = Town::new(20, 10, &store()).await;
-    town.until(State::Open, SECOND, |_, _| false).await;
-    let leaver = &town.processes[3];
+    let mut processes = Processes::new(20, 10, &store()).await;
+    processes.until(State::Open, SECOND, |_, _| false).await;
+    let leaver = &processes.all[3];
     assert!(leaver.fleet.leave(&leaver.breaker));
     assert!(!leaver.fleet.leave(&leaver.breaker));
     assert!(leaver.fleet.status().breakers.is_empty());
-    town.run(8 * SECOND, |number, _| number == 3).await;
-    assert_eq!(town.states()[3], State::Closed);
-    assert_ne!(town.states()[4], State::Closed);
-    let rate = town.processes[4].fleet.status().breakers[0].calls_per_second;
+    processes.run(8 * SECOND, |number, _| number == 3).await;
+    assert_eq!(processes.states()[3], State::Closed);
+    assert_ne!(processes.states()[4], State::Closed);
+    let rate = processes.all[4].fleet.status().breakers[0].calls_per_second;
     assert!((170.0..205.0).contains(&rate), "{rate}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_member_that_is_cut_off_is_forgotten_after_two_minutes() {
     let memory = store();
-    let mut town = Town::new(3, 1, &memory).await;
+    let mut processes = Processes::new(3, 1, &memory).await;
     let faulty = Faulty::new(&memory);
-    town.enter(1, faulty.clone());
-    town.run(40 * SECOND, |_, _| true).await;
-    assert_eq!(town.processes[0].fleet.status().breakers[0].members, 4);
+    processes.enter(1, faulty.clone());
+    processes.run(40 * SECOND, |_, _| true).await;
+    assert_eq!(processes.all[0].fleet.status().breakers[0].members, 4);
     faulty.kill();
-    town.run(160 * SECOND, |_, _| true).await;
-    assert_eq!(town.processes[0].fleet.status().breakers[0].members, 3);
+    processes.run(160 * SECOND, |_, _| true).await;
+    assert_eq!(processes.all[0].fleet.status().breakers[0].members, 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_breaker_that_opens_by_itself_says_at_once_that_it_makes_no_calls() {
-    let mut town = Town::new(10, 10, &store()).await;
+    let mut processes = Processes::new(10, 10, &store()).await;
     // One member has half of the traffic.
-    town.processes[0].rate = 90;
-    town.run(5 * SECOND, |_, _| true).await;
-    town.run(40 * SECOND, |number, _| number > 0).await;
-    assert_ne!(town.states()[0], State::Closed);
-    let status = town.processes[5].fleet.status();
+    processes.all[0].rate = 90;
+    processes.run(5 * SECOND, |_, _| true).await;
+    processes.run(40 * SECOND, |number, _| number > 0).await;
+    assert_ne!(processes.states()[0], State::Closed);
+    let status = processes.all[5].fleet.status();
     assert_eq!(status.breakers[0].state, FleetState::Closed);
     assert!(status.breakers[0].calls_per_second < 110.0, "{status:?}");
 }
@@ -147,13 +158,13 @@ async fn a_breaker_that_opens_by_itself_says_at_once_that_it_makes_no_calls() {
 #[tokio::test(start_paused = true)]
 async fn a_member_sends_two_hundred_messages_a_second_at_most() {
     let faulty = Faulty::new(&store());
-    let town = Town::empty();
+    let processes = Processes::empty();
     let fleet = Fleet::builder("shop")
         .store(faulty.clone())
         .spawn()
         .unwrap();
     let breakers: Vec<_> = (0..300)
-        .map(|it| town.breaker(&format!("dependency {it}")))
+        .map(|it| processes.breaker(&format!("dependency {it}")))
         .collect();
     for breaker in &breakers {
         let _joining = fleet.join(breaker).unwrap();
@@ -181,8 +192,8 @@ async fn a_member_sends_two_hundred_messages_a_second_at_most() {
 #[tokio::test(start_paused = true)]
 async fn the_task_ends_with_the_last_handle() {
     let memory = store();
-    let town = Town::empty();
-    let breaker = town.breaker("payments");
+    let processes = Processes::empty();
+    let breaker = processes.breaker("payments");
     let fleet = Fleet::builder("shop")
         .store(memory.clone())
         .spawn()
@@ -205,11 +216,11 @@ async fn the_task_ends_with_the_last_handle() {
 #[tokio::test(start_paused = true)]
 async fn a_breaker_without_calls_sends_one_pulse() {
     let faulty = Faulty::new(&store());
-    let mut town = Town::empty();
-    town.enter(0, faulty.clone());
-    town.run(100 * SECOND, |_, _| true).await;
+    let mut processes = Processes::empty();
+    processes.enter(0, faulty.clone());
+    processes.run(100 * SECOND, |_, _| true).await;
     assert_eq!(faulty.pulses(), 1);
-    town.processes[0].rate = 1;
-    town.run(3 * SECOND, |_, _| true).await;
+    processes.all[0].rate = 1;
+    processes.run(3 * SECOND, |_, _| true).await;
     assert_eq!(faulty.pulses(), 2);
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tripcurve::CircuitBreaker;
 use tripcurve::registry::Registry;
 
-use super::town::SECOND;
+use super::processes::SECOND;
 use crate::member::{Fleet, Notice};
 use crate::memory::MemoryStore;
 

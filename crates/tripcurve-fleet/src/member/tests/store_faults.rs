@@ -8,17 +8,17 @@ use tripcurve::time::Clock;
 use tripcurve::{CircuitBreaker, events::Transition};
 
 use super::faulty::{Fault, Faulty};
-use super::town::{SECOND, Town, store};
+use super::processes::{Processes, SECOND, store};
 use crate::member::{Fleet, Joined, Notice, StoreStatus};
 use crate::message::FleetState;
 use crate::store::Store;
 
-fn is_connected(town: &Town, number: usize) -> bool {
-    town.processes[number].fleet.status().store == StoreStatus::Connected
+fn is_connected(processes: &Processes, number: usize) -> bool {
+    processes.all[number].fleet.status().store == StoreStatus::Connected
 }
 
-fn tells_local_only(town: &Town, number: usize) -> bool {
-    let notices = town.processes[number].notices.lock().unwrap();
+fn tells_local_only(processes: &Processes, number: usize) -> bool {
+    let notices = processes.all[number].notices.lock().unwrap();
     matches!(
         notices.last(),
         Some(Notice::Store(StoreStatus::LocalOnly { .. }))
@@ -28,28 +28,28 @@ fn tells_local_only(town: &Town, number: usize) -> bool {
 #[tokio::test(start_paused = true)]
 async fn a_killed_store_is_known_within_a_second_and_each_breaker_decides_for_itself() {
     let store = Faulty::new(&store());
-    let mut town = Town::new(20, 10, &store).await;
+    let mut processes = Processes::new(20, 10, &store).await;
     store.kill();
-    town.run(SECOND, |_, _| true).await;
+    processes.run(SECOND, |_, _| true).await;
     for number in 0..20 {
-        assert!(!is_connected(&town, number) && tells_local_only(&town, number));
+        assert!(!is_connected(&processes, number) && tells_local_only(&processes, number));
     }
-    town.run(SECOND, |number, _| number > 1).await;
-    let states = town.states();
+    processes.run(SECOND, |number, _| number > 1).await;
+    let states = processes.states();
     assert_eq!(states.iter().filter(|&&it| it == State::Closed).count(), 18);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_is_known_within_a_second_of_the_first_failure() {
     let store = Faulty::new(&store());
-    let mut town = Town::new(20, 10, &store).await;
+    let mut processes = Processes::new(20, 10, &store).await;
     store.set(Fault::Hangs);
     let before = store.messages();
-    town.run(SECOND, |_, time| time % 3 > 0).await;
+    processes.run(SECOND, |_, time| time % 3 > 0).await;
     assert!(
-        (0..20).all(|it| !is_connected(&town, it)),
+        (0..20).all(|it| !is_connected(&processes, it)),
         "{:?}",
-        town.processes[0].fleet.status()
+        processes.all[0].fleet.status()
     );
     // One request at a time: the first, and the one that makes sure.
     let sent = store.messages() - before;
@@ -59,12 +59,12 @@ async fn a_store_that_hangs_is_known_within_a_second_of_the_first_failure() {
 #[tokio::test(start_paused = true)]
 async fn with_a_slow_store_failures_form_batches_and_members_open_as_one() {
     let store = Faulty::new(&store());
-    let mut town = Town::new(20, 10, &store).await;
+    let mut processes = Processes::new(20, 10, &store).await;
     store.set(Fault::Slow);
     let before = store.messages();
-    let took = town.until(State::Open, SECOND, |_, _| false).await;
-    assert!((0..20).all(|it| is_connected(&town, it)));
-    assert!((0..20).all(|it| town.fleet_state(it) == FleetState::Open));
+    let took = processes.until(State::Open, SECOND, |_, _| false).await;
+    assert!((0..20).all(|it| is_connected(&processes, it)));
+    assert!((0..20).all(|it| processes.fleet_state(it) == FleetState::Open));
     // One request in flight for each member.
     let most = 20 * (u64::try_from(took.as_millis()).unwrap() / 100 + 1);
     assert!(store.messages() - before <= most, "{took:?}");
@@ -73,97 +73,107 @@ async fn with_a_slow_store_failures_form_batches_and_members_open_as_one() {
 #[tokio::test(start_paused = true)]
 async fn without_a_store_the_hold_is_dropped_and_each_breaker_recovers_by_itself() {
     let store = Faulty::new(&store());
-    let mut town = Town::new(20, 10, &store).await;
-    town.until(State::Open, SECOND, |_, _| false).await;
-    assert_eq!(town.fleet_state(0), FleetState::Open);
+    let mut processes = Processes::new(20, 10, &store).await;
+    processes.until(State::Open, SECOND, |_, _| false).await;
+    assert_eq!(processes.fleet_state(0), FleetState::Open);
     store.kill();
-    town.until(State::Closed, 15 * SECOND, |_, _| true).await;
+    processes
+        .until(State::Closed, 15 * SECOND, |_, _| true)
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn members_whose_store_is_back_join_an_outage_as_one() {
     let store = Faulty::new(&store());
-    let mut town = Town::new(20, 10, &store).await;
+    let mut processes = Processes::new(20, 10, &store).await;
     store.kill();
-    town.run(2 * SECOND, |_, _| true).await;
+    processes.run(2 * SECOND, |_, _| true).await;
     // These failures are no news when the store is back.
-    town.run(SECOND / 5, |number, _| number > 8).await;
+    processes.run(SECOND / 5, |number, _| number > 8).await;
     store.set(Fault::None);
-    town.run(6 * SECOND, |_, _| true).await;
-    assert!((0..20).all(|it| is_connected(&town, it)));
-    assert!((0..20).all(|it| town.fleet_state(it) == FleetState::Closed));
-    town.until(State::Open, SECOND, |_, _| false).await;
-    assert!((0..20).all(|it| town.fleet_state(it) == FleetState::Open));
+    processes.run(6 * SECOND, |_, _| true).await;
+    assert!((0..20).all(|it| is_connected(&processes, it)));
+    assert!((0..20).all(|it| processes.fleet_state(it) == FleetState::Closed));
+    processes.until(State::Open, SECOND, |_, _| false).await;
+    assert!((0..20).all(|it| processes.fleet_state(it) == FleetState::Open));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_member_whose_store_is_back_follows_an_open_fleet() {
     let shared = store();
-    let mut town = Town::new(20, 10, &shared).await;
+    let mut processes = Processes::new(20, 10, &shared).await;
     let cut_off = Faulty::new(&shared);
-    let late = town.enter(10, cut_off.clone());
-    town.run(10 * SECOND, |_, _| true).await;
+    let late = processes.enter(10, cut_off.clone());
+    processes.run(10 * SECOND, |_, _| true).await;
     cut_off.kill();
-    town.run(SECOND, |_, _| true).await;
+    processes.run(SECOND, |_, _| true).await;
     // The dependency works for the member that is cut off.
-    town.run(3 * SECOND, |number, _| number == late).await;
-    assert_eq!(town.states()[late], State::Closed);
+    processes.run(3 * SECOND, |number, _| number == late).await;
+    assert_eq!(processes.states()[late], State::Closed);
     cut_off.set(Fault::None);
-    town.run(6 * SECOND, |number, _| number == late).await;
-    assert!(is_connected(&town, late));
-    assert_ne!(town.states()[late], State::Closed);
-    town.until(State::Closed, 15 * SECOND, |_, _| true).await;
+    processes.run(6 * SECOND, |number, _| number == late).await;
+    assert!(is_connected(&processes, late));
+    assert_ne!(processes.states()[late], State::Closed);
+    processes
+        .until(State::Closed, 15 * SECOND, |_, _| true)
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_emptied_store_learns_of_an_open_fleet_from_its_members() {
     let memory = store();
-    let mut town = Town::new(20, 10, &memory).await;
-    town.until(State::Open, SECOND, |_, _| false).await;
+    let mut processes = Processes::new(20, 10, &memory).await;
+    processes.until(State::Open, SECOND, |_, _| false).await;
     memory.clear();
-    town.run(8 * SECOND, |_, _| false).await;
-    assert!((0..20).all(|it| town.fleet_state(it) == FleetState::Open));
-    assert!(town.states().iter().all(|&it| it != State::Closed));
-    town.until(State::Closed, 20 * SECOND, |_, _| true).await;
+    processes.run(8 * SECOND, |_, _| false).await;
+    assert!((0..20).all(|it| processes.fleet_state(it) == FleetState::Open));
+    assert!(processes.states().iter().all(|&it| it != State::Closed));
+    processes
+        .until(State::Closed, 20 * SECOND, |_, _| true)
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_announcement_is_made_up_for_by_the_next_pulse() {
     let store = Faulty::new(&store());
-    let mut town = Town::new(20, 10, &store).await;
-    town.until(State::Open, SECOND, |_, _| false).await;
+    let mut processes = Processes::new(20, 10, &store).await;
+    processes.until(State::Open, SECOND, |_, _| false).await;
     store.set(Fault::LosesAnnouncements);
-    let took = town.until(State::Closed, 60 * SECOND, |_, _| true).await;
+    let took = processes
+        .until(State::Closed, 60 * SECOND, |_, _| true)
+        .await;
     assert!(took > SECOND, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_report_whose_answer_is_lost_counts_once() {
     let memory = store();
-    let mut town = Town::new(5, 10, &memory).await;
+    let mut processes = Processes::new(5, 10, &memory).await;
     let faulty = Faulty::new(&memory);
-    let sixth = town.enter(10, faulty.clone());
-    town.run(5 * SECOND, |_, _| true).await;
+    let sixth = processes.enter(10, faulty.clone());
+    processes.run(5 * SECOND, |_, _| true).await;
     faulty.set(Fault::LosesAnswers);
     // Two failures, of which the first is reported and then reported again.
     let mut fails = 1;
-    town.run(SECOND / 10, |number, _| {
-        let bad = number == sixth && fails > 0;
-        fails -= u32::from(bad);
-        !bad
-    })
-    .await;
-    town.run(SECOND / 5, |_, _| true).await;
+    processes
+        .run(SECOND / 10, |number, _| {
+            let bad = number == sixth && fails > 0;
+            fails -= u32::from(bad);
+            !bad
+        })
+        .await;
+    processes.run(SECOND / 5, |_, _| true).await;
     faulty.set(Fault::None);
-    town.run(SECOND / 2, |_, _| true).await;
+    processes.run(SECOND / 2, |_, _| true).await;
     let mut fails = 1;
-    town.run(SECOND / 5, |number, _| {
-        let bad = number == 0 && fails > 0;
-        fails -= u32::from(bad);
-        !bad
-    })
-    .await;
-    let standing = town.processes[0].fleet.status().breakers[0].standing;
+    processes
+        .run(SECOND / 5, |number, _| {
+            let bad = number == 0 && fails > 0;
+            fails -= u32::from(bad);
+            !bad
+        })
+        .await;
+    let standing = processes.all[0].fleet.status().breakers[0].standing;
     assert!(standing.unwrap().usual.failures <= 2, "{standing:?}");
 }
 

@@ -23,7 +23,7 @@ use crate::verdict::Judge;
 
 /// A breaker of a member, in its fleet.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct JoinedBreaker {
     name: Arc<str>,
     key: FleetKey,
     member: Member,
@@ -57,7 +57,7 @@ pub(super) struct Learned {
     pub(super) first: bool,
 }
 
-impl Seat {
+impl JoinedBreaker {
     pub(super) fn new(
         (breaker, port): (CircuitBreaker, FleetPort),
         key: FleetKey,

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::machine::SeatId;
+use super::machine::BreakerId;
 
 const WITHIN: Duration = Duration::from_secs(1);
 
 /// When fleets have opened breakers of this member.
 #[derive(Debug, Default)]
 pub(super) struct MassOrders {
-    opened: BTreeMap<SeatId, Duration>,
+    opened: BTreeMap<BreakerId, Duration>,
     told: Option<Duration>,
 }
 
 impl MassOrders {
     /// Returns how many were opened within a second, if it is worth telling: two at least and more
     /// than half of those that have joined, and not told within a second.
-    pub(super) fn opened(&mut self, id: SeatId, joined: usize, now: Duration) -> Option<usize> {
+    pub(super) fn opened(&mut self, id: BreakerId, joined: usize, now: Duration) -> Option<usize> {
         let is_recent = |then: Duration| now.saturating_sub(then) < WITHIN;
         self.opened.retain(|_, then| is_recent(*then));
         self.opened.insert(id, now);

@@ -1,4 +1,4 @@
-//! A town of members that call one dependency, on a clock that the test moves.
+//! Members that call one dependency, on a clock that the test moves.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -27,15 +27,15 @@ pub(super) struct Process {
 }
 
 /// Processes on one clock.
-pub(super) struct Town {
+pub(super) struct Processes {
     hand: MockClock,
     clock: Clock,
     /// In ms.
     pub(super) time: u64,
-    pub(super) processes: Vec<Process>,
+    pub(super) all: Vec<Process>,
 }
 
-/// A store whose clock is the town's.
+/// A store whose clock is the clock of the processes.
 pub(super) fn store() -> MemoryStore {
     let begun = tokio::time::Instant::now();
     MemoryStore::with_clock(move || {
@@ -43,15 +43,15 @@ pub(super) fn store() -> MemoryStore {
     })
 }
 
-impl Town {
+impl Processes {
     /// Members with so many calls a second each, that have had calls for 15 s.
     pub(super) async fn new(members: usize, rate: u64, store: &impl SharedStore) -> Self {
-        let mut town = Self::empty();
+        let mut processes = Self::empty();
         for _ in 0..members {
-            town.enter(rate, store.clone());
+            processes.enter(rate, store.clone());
         }
-        town.run(15 * SECOND, |_, _| true).await;
-        town
+        processes.run(15 * SECOND, |_, _| true).await;
+        processes
     }
 
     pub(super) fn empty() -> Self {
@@ -60,7 +60,7 @@ impl Town {
             hand,
             clock,
             time: 0,
-            processes: Vec::new(),
+            all: Vec::new(),
         }
     }
 
@@ -79,7 +79,7 @@ impl Town {
             .unwrap();
         let breaker = self.breaker("payments");
         let _joining = fleet.join(&breaker).unwrap();
-        self.processes.push(Process {
+        self.all.push(Process {
             breaker,
             fleet,
             notices,
@@ -87,7 +87,7 @@ impl Town {
             admitted: 0,
             failed: 0,
         });
-        self.processes.len() - 1
+        self.all.len() - 1
     }
 
     /// Lets time pass. `is_good` says how a call of a process at a time in ms ends.
@@ -110,7 +110,7 @@ impl Town {
         mut is_good: impl FnMut(usize, u64) -> bool,
     ) -> Duration {
         let begun = self.time;
-        while self.processes.iter().any(|it| it.breaker.state() != state) {
+        while self.all.iter().any(|it| it.breaker.state() != state) {
             self.step(&mut is_good).await;
             let passed = Duration::from_millis(self.time - begun);
             assert!(passed <= most, "{:?}", self.states());
@@ -119,7 +119,7 @@ impl Town {
     }
 
     async fn step(&mut self, is_good: &mut impl FnMut(usize, u64) -> bool) {
-        for (number, process) in self.processes.iter_mut().enumerate() {
+        for (number, process) in self.all.iter_mut().enumerate() {
             // Members call one after the other.
             let shift = number as u64 * 7_919;
             let calls = |time: u64| (time * process.rate + shift % 1_000) / 1_000;
@@ -142,15 +142,15 @@ impl Town {
     }
 
     pub(super) fn states(&self) -> Vec<State> {
-        self.processes.iter().map(|it| it.breaker.state()).collect()
+        self.all.iter().map(|it| it.breaker.state()).collect()
     }
 
     pub(super) fn fleet_state(&self, number: usize) -> FleetState {
-        self.processes[number].fleet.status().breakers[0].state
+        self.all[number].fleet.status().breakers[0].state
     }
 
     pub(super) fn failed(&self) -> u64 {
-        self.processes.iter().map(|it| it.failed).sum()
+        self.all.iter().map(|it| it.failed).sum()
     }
 }
 
