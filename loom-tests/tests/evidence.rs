@@ -671,7 +671,7 @@ fn a_slow_failure_that_comes_back_is_evidence_once() {
 /// Fails when: `View::record_success_slow` weighs the call after it has judged.
 #[test]
 fn a_slow_call_and_a_failure_that_are_weighed_at_once_trip() {
-    model(preemptions(2).full(3), || {
+    model(preemptions(1).full(2), || {
         let mut breaker = Breaker::timed(of_a_sample(2));
         let at_first = at(0, 0);
         // The first call in a period is always watched.
