@@ -213,18 +213,18 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     pub(crate) fn rounds() -> impl Strategy<Value = Round> {
-        let manners = prop_oneof![
-            Just(RampMode::Fast),
-            Just(RampMode::Cautious),
-            Just(RampMode::Tolerant),
+        let modes = proptest::sample::select(vec![
+            RampMode::Fast,
+            RampMode::Cautious,
+            RampMode::Tolerant,
             #[cfg(feature = "fleet")]
-            Just(RampMode::Ordered),
-        ];
+            RampMode::Ordered,
+        ]);
         (
             any::<u8>(),
             1..=1_024_u16,
             0..16_u8,
-            manners,
+            modes,
             any::<bool>(),
             0..128_u8,
             0..128_u8,
