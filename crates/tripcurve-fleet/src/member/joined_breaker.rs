@@ -8,13 +8,12 @@ use tripcurve::snapshot::Snapshot;
 use tripcurve::{CircuitBreaker, State};
 
 use super::known::{Known, News};
-use super::outbox::Outbox;
 use super::pulse::Pulses;
 use super::random::Random;
 use super::recovery::{Own, Probed, Recovery, millis};
+use super::reporting::Reporting;
 use super::request::{Reply, Request};
 use super::status::BreakerStatus;
-use super::tokens::Tokens;
 use super::traffic::Traffic;
 use crate::key::FleetKey;
 use crate::message::{FleetState, FleetView, MAX_RATE, Member, Pulse, SHARE, Sender};
@@ -31,12 +30,9 @@ pub(super) struct JoinedBreaker {
     port: FleetPort,
     snapshot: Snapshot,
     known: Known,
-    outbox: Outbox,
-    tokens: Tokens,
+    reporting: Reporting,
     traffic: Traffic,
     pulses: Pulses,
-    /// Whether the breaker has failures that the fleet wasn't told of.
-    unreported: bool,
     in_flight: bool,
     /// Whether the breaker has lost its adaptive policy. Then it says nothing.
     mute: bool,
@@ -71,11 +67,9 @@ impl JoinedBreaker {
             breaker,
             port,
             known: Known::default(),
-            outbox: Outbox::default(),
-            tokens: Tokens::new(),
+            reporting: Reporting::new(),
             traffic: Traffic::default(),
             pulses: Pulses::default(),
-            unreported: false,
             in_flight: false,
             mute: false,
             next: None,
@@ -116,12 +110,12 @@ impl JoinedBreaker {
 
     /// The breaker has failures that the fleet wasn't told of.
     pub(super) fn fails(&mut self) {
-        self.unreported = true;
+        self.reporting.fails();
     }
 
     /// Whether the failures have been taken, so that later ones are to be watched for.
     pub(super) fn watches(&self) -> bool {
-        !self.unreported
+        self.reporting.watches()
     }
 
     /// What to send now.
@@ -150,12 +144,7 @@ impl JoinedBreaker {
             return Duration::ZERO;
         }
         if self.known.state() == FleetState::Closed {
-            if !self.outbox.is_empty() {
-                return Duration::ZERO;
-            }
-            if self.unreported {
-                at = at.min(self.tokens.next());
-            }
+            at = at.min(self.reporting.wake_at());
         }
         at.min(self.pulses.due())
             .min(self.recovery.wake_at(self.known.state()))
@@ -195,7 +184,8 @@ impl JoinedBreaker {
         }
         let rule = self.port.rule().map(|it| FleetRecovery::new(&it))?;
         let own = Self::own((&self.known, &self.port), self.member, rule, &self.traffic);
-        self.recovery.request(&own, &mut self.outbox, now, random)
+        self.recovery
+            .request(&own, &mut self.reporting, now, random)
     }
 
     fn own<'a>(
@@ -218,23 +208,12 @@ impl JoinedBreaker {
         if self.known.state() != FleetState::Closed {
             return None;
         }
-        if self.outbox.is_empty() && self.unreported && self.tokens.take(now) {
-            self.take(now);
-        }
-        let (number, failures) = self.outbox.next(now)?;
+        let (number, failures) = self.reporting.next(&self.port, now)?;
         Some(Request::Report(judge.report(
             self.sender(),
             number,
             failures,
         )))
-    }
-
-    fn take(&mut self, now: Duration) {
-        self.unreported = false;
-        if let Some(it) = self.port.take_unreported() {
-            self.outbox
-                .add(it.failures(), it.surprise(), it.spread(), now);
-        }
     }
 
     fn announce(&mut self) -> Pulse {
@@ -302,13 +281,13 @@ impl JoinedBreaker {
                 first = !self.pulses.answered;
                 if first {
                     // What failed while there was no store is no news.
-                    self.drop_failures();
+                    self.reporting.drop_all(&self.port);
                 }
                 self.pulses.answered = true;
                 self.plan_pulse(now, random);
             }
             Reply::Report(it) => {
-                self.outbox.answered();
+                self.reporting.answered();
                 if let Some(judge) = self.judge().filter(|_| it.counted) {
                     self.standing = judge.standing(it);
                     let asks = judge.may_trip(it);
@@ -387,7 +366,7 @@ impl JoinedBreaker {
         }
         self.next = None;
         // Failures of the former state say nothing about this one.
-        self.drop_failures();
+        self.reporting.drop_all(&self.port);
         self.plan_pulse(now, random);
         Some(self.known.state())
     }
@@ -412,14 +391,6 @@ impl JoinedBreaker {
         });
     }
 
-    fn drop_failures(&mut self) {
-        self.outbox.clear();
-        if self.unreported {
-            self.unreported = false;
-            let _old = self.port.take_unreported();
-        }
-    }
-
     /// An answer is missing.
     pub(super) fn failed(&mut self, was_refused: bool) {
         self.in_flight = false;
@@ -429,7 +400,7 @@ impl JoinedBreaker {
         if was_refused {
             // Perhaps the store refuses an epoch that a liar has named.
             self.known.forget();
-            self.outbox.clear();
+            self.reporting.clear();
         }
     }
 
@@ -438,7 +409,7 @@ impl JoinedBreaker {
         self.in_flight = false;
         self.next = None;
         self.pulses.answered = false;
-        self.outbox.clear();
+        self.reporting.clear();
         self.standing = None;
         self.recovery.lose();
         self.orders.clear();

@@ -17,6 +17,7 @@ mod random;
 #[cfg(feature = "registry")]
 mod registry;
 mod recovery;
+mod reporting;
 mod request;
 mod schedule;
 mod joined_breaker;

@@ -7,8 +7,8 @@ use tripcurve::events::{Cause, Transition};
 use tripcurve::fleet::{FleetPort, FleetRecovery, FleetRound, FleetVerdict, Order};
 
 use super::known::Known;
-use super::outbox::Outbox;
 use super::random::Random;
+use super::reporting::Reporting;
 use super::request::Request;
 use crate::judge::{left_out, number};
 use crate::message::{AfterProbe, AfterRound, AskLease, FleetState, Leased, Member, ProbeResult};
@@ -206,7 +206,7 @@ impl Recovery {
     pub(super) fn request(
         &mut self,
         own: &Own<'_>,
-        outbox: &mut Outbox,
+        reporting: &mut Reporting,
         now: Duration,
         random: &mut Random,
     ) -> Option<Request> {
@@ -219,7 +219,7 @@ impl Recovery {
                 }
                 None => self.ask(own, now, random).map(Request::Lease),
             },
-            FleetState::Ramp => self.round(own, outbox, now).map(Request::Round),
+            FleetState::Ramp => self.round(own, reporting, now).map(Request::Round),
         }
     }
 
@@ -295,7 +295,7 @@ impl Recovery {
         self.held = None;
     }
 
-    fn round(&mut self, own: &Own<'_>, outbox: &mut Outbox, now: Duration) -> Option<Round> {
+    fn round(&mut self, own: &Own<'_>, reporting: &mut Reporting, now: Duration) -> Option<Round> {
         let ramp = self.ramp.as_mut().filter(|it| it.look_at <= now)?;
         ramp.look_at = now + ROUND_EVERY;
         if own.known.age(now) < ramp.round.settling() {
@@ -306,7 +306,7 @@ impl Recovery {
             let calls = own.port.take_round()?;
             ramp.unanswered = (calls.round() == ramp.number).then(|| Round {
                 sender: own.known.sender(own.member),
-                number: outbox.number(),
+                number: reporting.number(),
                 epoch: ramp.epoch,
                 round: ramp.number,
                 good: calls.good().min(100_000),
