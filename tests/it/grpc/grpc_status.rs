@@ -5,15 +5,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Response};
-use tower::{BoxError, Layer, Service};
+use tower::{BoxError, Layer, Service, ServiceExt};
 use tripcurve::outcome::Label;
 use tripcurve::registry::Registry;
 use tripcurve::tower::{ByGrpcStatus, CircuitBreakerLayer, GuardedBody, StatusAtEnd, respond};
 use tripcurve::{CircuitBreaker, Outcome, Rejected, State};
 
 use crate::http::{
-    Answers, Broken, FAILURE, IGNORED, NONE, SUCCESS, Scripted, Step, TIMED_OUT, breaker, counted,
-    now, once, poll, request, response,
+    Answers, Broken, FAILURE, Gone, IGNORED, NONE, SUCCESS, Scripted, Step, TIMED_OUT, breaker,
+    counted, now, once, poll, request, response,
 };
 
 const RULES: [(u32, &str, Outcome); 17] = [
@@ -341,4 +341,14 @@ fn keys_rejections_and_grpc_combine() {
     assert!(call("8").headers().is_empty());
     assert_eq!(tenants.get_or_create(&7).snapshot().totals().rejected, 1);
     assert_eq!(counted(&tenants.get_or_create(&8)), SUCCESS);
+}
+
+#[test]
+fn an_error_of_poll_ready_counts_if_it_is_asked_to() {
+    let breaker = breaker();
+    let layer = CircuitBreakerLayer::grpc(&breaker);
+    assert!(now(layer.clone().layer(Gone).ready()).is_err());
+    assert_eq!(counted(&breaker), NONE);
+    assert!(now(layer.count_ready_errors().layer(Gone).ready()).is_err());
+    assert_eq!(counted(&breaker), FAILURE);
 }

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::task::{Context, Poll};
 
 use crate::runtime::paused;
 use axum::body::Body as AxumBody;
@@ -17,8 +16,8 @@ use tripcurve::tower::{Boxed, ByStatus, CircuitBreakerLayer, GuardedBody, respon
 use tripcurve::{CallError, CircuitBreaker, Outcome, Rejected, State, TripPolicy};
 
 use super::{
-    Answers, Broken, FAILURE, IGNORED, NONE, SECOND, SUCCESS, Scripted, Step, TIMED_OUT, breaker,
-    counted, now, request, response,
+    Answers, Broken, FAILURE, Gone, IGNORED, NONE, SECOND, SUCCESS, Scripted, Step, TIMED_OUT,
+    breaker, counted, now, request, response,
 };
 
 fn one_piece() -> Scripted {
@@ -172,21 +171,6 @@ fn a_rejection_is_a_response_of_the_inner_body() {
 
 #[test]
 fn an_error_of_poll_ready_counts_if_it_is_asked_to() {
-    #[derive(Clone)]
-    struct Gone;
-    impl Service<Request<()>> for Gone {
-        type Response = Response<Scripted>;
-        type Error = Broken;
-        type Future = std::future::Ready<Result<Response<Scripted>, Broken>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-            Poll::Ready(Err(Broken))
-        }
-
-        fn call(&mut self, _: Request<()>) -> Self::Future {
-            unreachable!("it is never ready")
-        }
-    }
     let breaker = breaker();
     let layer = CircuitBreakerLayer::http(&breaker);
     assert!(now(layer.clone().layer(Gone).ready()).is_err());

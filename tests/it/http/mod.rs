@@ -217,3 +217,20 @@ type NextFrame<B> = Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>
 pub(crate) fn poll<B: Body + Unpin>(body: &mut B) -> Poll<NextFrame<B>> {
     Pin::new(body).poll_frame(&mut context())
 }
+
+/// A service that fails before it is ready.
+#[derive(Clone)]
+pub(crate) struct Gone;
+impl Service<Request<()>> for Gone {
+    type Response = Response<Scripted>;
+    type Error = Broken;
+    type Future = std::future::Ready<Result<Response<Scripted>, Broken>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        Poll::Ready(Err(Broken))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        unreachable!("it is never ready")
+    }
+}
