@@ -1,7 +1,7 @@
 //! All features at full speed for as long as asked, with balanced books and flat memory.
 //!
 //! ```text
-//! cargo run --release --package tripcurve-soak -- --minutes 60
+//! cargo soak --minutes 60
 //! ```
 //!
 //! The run has rounds. Each one plays the storefront's script of faults once, in 35 seconds: real
