@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod breaker;
+mod context;
 // Loom needs no repetition.
 #[cfg(not(tripcurve_loom))]
 #[path = "../../tests/it/effort.rs"]
@@ -44,6 +45,7 @@ mod model;
 mod race;
 
 pub use breaker::{breaker, breaker_by};
+pub use context::{Unwatched, at};
 pub use line::{Member, SharedLine};
 pub use model::{Preemptions, UNBOUNDED, model, preemptions};
 pub use race::race;

@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use loom_tests::sync::Arc;
-use loom_tests::{UNBOUNDED, model, preemptions, race};
+use loom_tests::{UNBOUNDED, Unwatched, at, model, preemptions, race};
 use tripcurve::__model::{
-    AdaptiveConfig, CallContext, Core, Evidence, FixedContext, Generation, Lesson, Now,
-    OptionalParts, Parts, Probes, Recording, Recovered, Ring, Settings, Switch, ThreadSlot, Ticket,
-    TimeRing, Timed, Times, TripEvidence, date_of,
+    AdaptiveConfig, Core, Evidence, Generation, Lesson, OptionalParts, Parts, Probes, Recording,
+    Recovered, Ring, Settings, Switch, Ticket, TimeRing, Timed, Times, TripEvidence, date_of,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -192,34 +191,6 @@ impl Breaker {
         self.fail(0);
         assert_eq!(self.core.state(), State::Open, "it did not trip");
     }
-}
-
-/// A call context whose dice leave its calls unwatched.
-struct Unwatched(FixedContext);
-
-impl Now for Unwatched {
-    fn raw(&self) -> u64 {
-        self.0.raw()
-    }
-
-    fn nanos_at(&self, raw: u64) -> u64 {
-        self.0.nanos_at(raw)
-    }
-
-    fn random_bits(&self, _: u64) -> u64 {
-        u64::MAX
-    }
-}
-
-impl CallContext for Unwatched {
-    fn thread_slot(&self) -> ThreadSlot {
-        self.0.thread_slot()
-    }
-}
-
-fn at(nanos: u64, thread_slot: u32) -> FixedContext {
-    let thread_slot = ThreadSlot(thread_slot);
-    FixedContext { nanos, thread_slot }
 }
 
 fn fail(evidence: &Evidence) {

@@ -350,7 +350,7 @@ fn a_call_that_finds_a_ramp_finds_when_its_order_ends() {
 
 /// The store is lost while a call brings a `Retry-After`.
 ///
-/// Fails when: who shortens an open time doesn't look for a `Retry-After` again.
+/// Fails when: the thread that shortens the open time doesn't look for a `Retry-After` again.
 #[test]
 fn a_retry_after_while_the_order_is_dropped_is_honoured() {
     model(preemptions(3), || {
@@ -375,7 +375,7 @@ type Waits = Option<(Option<u64>, <EventQueue as Queue>::InLine)>;
 
 /// A task begins to wait while the store is lost. It waits by the shorter time, or is woken.
 ///
-/// Fails when: who shortens an open time wakes nobody, or has no fence before it.
+/// Fails when: the thread that shortens the open time wakes nobody.
 #[test]
 fn a_task_that_begins_to_wait_while_the_order_is_dropped_waits_no_longer_than_the_breaker() {
     model(preemptions(3), || {

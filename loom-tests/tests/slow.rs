@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use loom_tests::sync::Arc;
-use loom_tests::{UNBOUNDED, model, preemptions, race};
+use loom_tests::{UNBOUNDED, Unwatched, at, model, preemptions, race};
 use tripcurve::__model::{
-    CallContext, Core, CountRing, Counts, FixedContext, Generation, KeptTimes, Now, OptionalParts,
-    Parts, Probes, Recording, Ring, Sample, SavedCore, Settings, Switch, Tally, ThreadSlot, Ticket,
-    TimeRing, Timed, Times, Took,
+    CallContext, Core, CountRing, Counts, FixedContext, Generation, KeptTimes, OptionalParts,
+    Parts, Probes, Recording, Ring, Sample, SavedCore, Settings, Switch, Tally, Ticket, TimeRing,
+    Timed, Times, Took,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -26,30 +26,6 @@ const LATE: u64 = WIDTH - 1;
 struct Slow {
     core: Core,
     tickets: Vec<Ticket>,
-}
-
-/// A call context whose dice leave its calls unwatched. With fewer words to read, the model can
-/// afford more preemptions.
-struct Unwatched(FixedContext);
-
-impl Now for Unwatched {
-    fn raw(&self) -> u64 {
-        self.0.raw()
-    }
-
-    fn nanos_at(&self, raw: u64) -> u64 {
-        self.0.nanos_at(raw)
-    }
-
-    fn random_bits(&self, _: u64) -> u64 {
-        u64::MAX
-    }
-}
-
-impl CallContext for Unwatched {
-    fn thread_slot(&self) -> ThreadSlot {
-        self.0.thread_slot()
-    }
 }
 
 impl Slow {
@@ -123,11 +99,6 @@ impl Slow {
         self.core
             .record(self.tickets[call], outcome, None, &context);
     }
-}
-
-fn at(nanos: u64, thread_slot: u32) -> FixedContext {
-    let thread_slot = ThreadSlot(thread_slot);
-    FixedContext { nanos, thread_slot }
 }
 
 fn buckets(buckets: u32) -> Ring {

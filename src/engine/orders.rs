@@ -310,7 +310,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         Ok(())
     }
 
-    /// Wakes who waits for a time that may have moved.
+    /// Wakes all that wait for a time that may have moved.
     fn wake_for_sooner(self) {
         // SeqCst: pairs with the fence in `watch`. Either this thread finds the listener, or the
         // task sees the earlier end. Otherwise the task could wait until the later one.
