@@ -12,6 +12,9 @@
 mod backend;
 mod orders;
 
+// Compiled once for all examples.
+use example_http as _;
+
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -19,6 +19,9 @@ mod backend;
 mod service;
 mod visitors;
 
+// Compiled once for all examples.
+use example_http as _;
+
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;

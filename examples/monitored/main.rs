@@ -10,6 +10,9 @@
 
 mod shop;
 
+// Compiled once for all examples.
+use example_http as _;
+
 use std::env;
 use std::time::Duration;
 

@@ -18,6 +18,9 @@ mod alerts;
 mod provider;
 mod service;
 
+// Compiled once for all examples.
+use example_http as _;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

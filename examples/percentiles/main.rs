@@ -25,6 +25,9 @@ mod screen;
 mod script;
 mod witness;
 
+// Compiled once for all examples.
+use example_http as _;
+
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::path::Path;

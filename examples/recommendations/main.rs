@@ -14,6 +14,9 @@ mod client;
 mod recommender;
 mod service;
 
+// Compiled once for all examples.
+use example_http as _;
+
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;

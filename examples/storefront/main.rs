@@ -28,6 +28,9 @@ mod stop;
 mod storefront;
 mod text;
 
+// Compiled once for all examples.
+use example_http as _;
+
 use std::error::Error;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;

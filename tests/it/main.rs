@@ -6,6 +6,9 @@
 //! The crate `allocation-counter` is the allocator here. It counts per thread, so parallel tests
 //! don't disturb a test that measures.
 
+// Its HTTP server and client are those of the examples, compiled once.
+use example_http as _;
+
 mod effort;
 mod model;
 mod race;

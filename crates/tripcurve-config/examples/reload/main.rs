@@ -28,6 +28,9 @@ mod recipe;
 mod story;
 mod watch;
 
+// Compiled once for all examples.
+use example_http as _;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;

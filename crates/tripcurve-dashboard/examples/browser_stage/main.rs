@@ -7,6 +7,9 @@
 //! `--act` authorizes the user whom the header `x-user` names, or `ann`. `POST /stage/fail/{name}`
 //! makes calls that fail, until the breaker opens. It prints its address.
 
+// Compiled once for all examples.
+use example_http as _;
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;

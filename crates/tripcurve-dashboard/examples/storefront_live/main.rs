@@ -35,6 +35,9 @@ mod shoppers;
 #[path = "../../../../examples/storefront/storefront.rs"]
 mod storefront;
 
+// Compiled once for all examples.
+use example_http as _;
+
 use std::error::Error;
 use std::sync::Arc;
 
