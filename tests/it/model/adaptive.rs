@@ -740,6 +740,7 @@ impl Adaptive {
     fn own_verdict(&mut self, now: u64, since: u64) -> Option<Cause> {
         const AT_ONCE: f64 = 1.0 / 1440.0;
         const PATIENCE: f64 = 30.0;
+        const YOUNG_CALLS: f64 = 20.0;
         let Excursion {
             usual,
             tolerated,
@@ -760,11 +761,13 @@ impl Adaptive {
             let nats = outages.evidence(null, surprise.of(run.length(), 0), tolerated);
             let budget = self.budget * AT_ONCE;
             let mut needed = rounded(budget.ln() - 1.0) + pace;
-            // The longer it lasts, the more evidence is needed.
+            // The longer it lasts, the more evidence is needed. The time of some calls is free.
             let at_once = (budget / PATIENCE * 1e9) as u64;
-            let age = (within + self.before(began, since)).max(1);
+            let age = within + self.before(began, since);
             if age > at_once {
-                needed += rounded((age as f64 / at_once.max(1) as f64).ln());
+                let by_time = age as f64 / at_once.max(1) as f64;
+                let by_calls = (age as f64 * self.pace / (YOUNG_CALLS * 1e9)).powi(2);
+                needed += rounded(by_time.min(by_calls).max(1.0).ln());
             }
             tests.push((nats, needed));
         }
