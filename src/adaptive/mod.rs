@@ -150,8 +150,9 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Up to 15 % may be usual. Twice that is an outage.
-    const OUTAGES: [f64; 3] = [0.3, 0.5, 0.8];
+    /// Up to 15 % may be usual. Twice that is an outage. Where failures usually follow one another,
+    /// 95 % tells an outage with rare successes from them.
+    const OUTAGES: [f64; 3] = [0.3, 0.6, 0.95];
     /// The handicap of all shares but the smallest, in nats.
     const HANDICAP: f64 = 0.0;
 

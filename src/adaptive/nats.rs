@@ -116,7 +116,7 @@ impl Surprise {
 /// Evidence is that for the share which explains the outcomes best. Each share but the first has a
 /// handicap, because the best of several is chosen. With the handicap, a sum of chances, of which
 /// the best is the largest term, stays a chance. This is a mixture of sequential tests (Wald 1945).
-/// It restarts whenever the smallest share has no evidence left (Lorden 1971).
+/// It restarts whenever no share has evidence left (Lorden 1971).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outages {
     shares: [Surprise; 3],
@@ -131,9 +131,21 @@ impl Outages {
         }
     }
 
-    /// The evidence for the smallest outage. At zero or below, no evidence is worth keeping.
+    /// The evidence for the smallest outage.
+    ///
+    /// Against a tolerated share it is the last to be used up, because all outages are larger.
     pub(super) fn least(&self, usual: Nats, outcomes: Outcomes) -> Nats {
         usual - self.shares[0].of(outcomes)
+    }
+
+    /// The evidence for any outage. At zero or below, no evidence is worth keeping.
+    ///
+    /// The smallest outage isn't enough for this. Where failures usually follow one another, they
+    /// may be likelier than in the smallest outage, and yet far less likely than in a larger one.
+    pub(super) fn any(&self, usual: Nats, outcomes: Outcomes) -> Nats {
+        let others = self.shares[1..].iter();
+        let others = others.map(|share| usual - share.of(outcomes));
+        others.fold(self.least(usual, outcomes), Nats::max)
     }
 
     /// The evidence for the outage that explains the outcomes best.

@@ -30,6 +30,12 @@ impl NeededNats {
     const AT_ONCE: f64 = 1.0 / 1440.0;
     /// The mean time to a false trip grows to this many times the excursion's age.
     const PATIENCE: f64 = 30.0;
+    /// The calls, at the usual traffic, in whose time an excursion's age doesn't count.
+    ///
+    /// At one call a second an outage needs some ten seconds to show itself. Without this rule its
+    /// own age would delay the trip: an outage of 50 % took 1.8 times as many failed calls as the
+    /// best rule needs. From 10 calls a second on these calls take less time than `at_once`.
+    const YOUNG_CALLS: f64 = 20.0;
 
     pub(super) fn of(config: AdaptiveConfig) -> Self {
         let budget = config.false_trip_budget.as_secs_f64();
@@ -51,11 +57,43 @@ impl NeededNats {
     /// excursion that is `age` nanoseconds old.
     #[inline]
     pub(super) fn tolerated(self, pace: f64, age: u64) -> Nats {
-        let mut needed = self.tolerated + Nats::new(pace.ln());
-        let age = age.max(1);
-        if age > self.at_once {
-            needed = needed + Nats::new(rate(age, self.at_once.max(1)).ln());
+        let needed = self.tolerated + Nats::new(pace.ln());
+        if age <= self.at_once {
+            return needed;
         }
-        needed
+        let by_time = rate(age, self.at_once.max(1));
+        // The square catches up with `by_time`, so old excursions take as much whatever the traffic.
+        let by_calls = (rate(age, 1) * pace / (Self::YOUNG_CALLS * 1e9)).powi(2);
+        needed + Nats::new(by_time.min(by_calls).max(1.0).ln())
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+
+    /// Fails when: `tolerated` counts the age in seconds alone, or in calls alone.
+    #[test]
+    fn the_time_of_twenty_calls_is_free_and_an_old_excursion_takes_as_much_at_any_traffic() {
+        let needed = NeededNats::of(AdaptiveConfig {
+            tolerate: 0.25,
+            false_trip_budget: std::time::Duration::from_secs(86_400),
+        });
+        let more = |pace: f64, age: u64| {
+            let age = age * 1_000_000_000;
+            (needed.tolerated(pace, age) - needed.tolerated(pace, 0)).get()
+        };
+        for (pace, age, times) in [
+            (1.0, 20, 1.0_f64),
+            (1.0, 40, 4.0),
+            (1.0, 1_000, 500.0),
+            (10.0, 2, 1.0),
+            (10.0, 20, 10.0),
+            (1_000.0, 20, 10.0),
+            (1_000.0, 1_000, 500.0),
+        ] {
+            let more = more(pace, age);
+            assert!((more - times.ln()).abs() < 0.001, "{pace} {age}: {more}");
+        }
     }
 }

@@ -69,9 +69,10 @@ impl Outages {
         others.into_iter().fold(least, f64::max)
     }
 
-    /// Whether even the lowest rate explains the calls no better.
+    /// Whether no rate explains the calls better.
     fn are_unlikely(&self, null: f64, counted: Counted) -> bool {
-        null <= Surprise::at(self.shares[0]).of(counted.failed, counted.succeeded)
+        let explained = |share| Surprise::at(share).of(counted.failed, counted.succeeded);
+        self.shares.map(explained).iter().all(|it| null <= *it)
     }
 }
 
@@ -481,7 +482,7 @@ impl Adaptive {
     /// The failure rates of outages that are tested against the usual rate.
     fn outages() -> Outages {
         Outages {
-            shares: [0.3, 0.5, 0.8],
+            shares: [0.3, 0.6, 0.95],
             handicap: 0.0,
         }
     }
@@ -698,9 +699,8 @@ impl Adaptive {
         self.learnt = self.learnt.plus(Learnt { calls, ..more });
     }
 
-    /// The evidence that each test comes to in every outage of 60 % of the calls, and in every
-    /// total outage. The first outage has 381 failures and 254 successes, the second a run that is
-    /// as long as can be.
+    /// The evidence that each test comes to in every outage of 60 % of the calls, of 98 %, and of
+    /// all of them. The first two have 381 failures. The last has a run that is as long as can be.
     fn most(&self) -> Vec<f64> {
         let counted = |failed, succeeded, pairs| Counted {
             failed,
@@ -713,13 +713,14 @@ impl Adaptive {
         };
         let outages = [
             (counted(381, 254, 228), Run::default()),
+            (counted(381, 8, 373), Run::default()),
             (counted(511, 0, 510), total),
         ];
         let usual = |(counted, run)| {
             let (null, null_of_run) = (self.usual(counted, run), self.usual_run(counted, run));
             Self::outages().evidence(null, null_of_run, counted)
         };
-        let least = |nats: [f64; 2]| nats[0].min(nats[1]);
+        let least = |nats: [f64; 3]| nats.into_iter().fold(f64::INFINITY, f64::min);
         let mut most = vec![least(outages.map(usual))];
         if let Some((surprise, outages_of)) = self.tolerance() {
             most.push(least(outages.map(|(counted, run)| {
@@ -740,6 +741,7 @@ impl Adaptive {
     fn own_verdict(&mut self, now: u64, since: u64) -> Option<Cause> {
         const AT_ONCE: f64 = 1.0 / 1440.0;
         const PATIENCE: f64 = 30.0;
+        const YOUNG_CALLS: f64 = 20.0;
         let Excursion {
             usual,
             tolerated,
@@ -760,11 +762,13 @@ impl Adaptive {
             let nats = outages.evidence(null, surprise.of(run.length(), 0), tolerated);
             let budget = self.budget * AT_ONCE;
             let mut needed = rounded(budget.ln() - 1.0) + pace;
-            // The longer it lasts, the more evidence is needed.
+            // The longer it lasts, the more evidence is needed. The time of some calls is free.
             let at_once = (budget / PATIENCE * 1e9) as u64;
-            let age = (within + self.before(began, since)).max(1);
+            let age = within + self.before(began, since);
             if age > at_once {
-                needed += rounded((age as f64 / at_once.max(1) as f64).ln());
+                let by_time = age as f64 / at_once.max(1) as f64;
+                let by_calls = (age as f64 * self.pace / (YOUNG_CALLS * 1e9)).powi(2);
+                needed += rounded(by_time.min(by_calls).max(1.0).ln());
             }
             tests.push((nats, needed));
         }
