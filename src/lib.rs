@@ -265,6 +265,7 @@ pub mod __model {
     pub use crate::sync::{Scheduler, schedule_by};
     #[cfg(feature = "tracing")]
     pub use crate::util::event_limit::EventLimit;
+    pub use crate::util::random::draw_next_bits;
     pub use crate::window::bin::Bin;
     pub use crate::window::bucket::{Added, AtomicBucket, BucketWord, Stamp};
     pub use crate::window::config::Recording;

@@ -42,7 +42,7 @@ fn watch_in(generation: Generation, in_flight: &InFlight, begin: u64) -> Option<
 /// The call with this begin ends, and gives its place back if it has one.
 fn come_back(in_flight: &InFlight, place: Option<u32>, begin: u64) {
     if let Some(place) = place {
-        in_flight.unwatch(place, FIRST, begin);
+        in_flight.unwatch(place, FIRST, begin, 0);
     }
 }
 
@@ -166,7 +166,7 @@ fn of_calls_that_come_and_go_none_stays_behind() {
 }
 
 fn charge(in_flight: &InFlight) -> usize {
-    in_flight.charge(FIRST, BEGIN[1] + LIMIT + 1, |_| true)
+    in_flight.charge(FIRST, BEGIN[1] + LIMIT + 1, 0, |_| true)
 }
 
 /// Two threads look for overdue calls. Both calls in flight are overdue.
@@ -198,7 +198,7 @@ fn an_overdue_call_is_charged_or_comes_back_uncharged() {
             [
                 |(in_flight, _): &(InFlight, u32)| charge(in_flight),
                 |(in_flight, place): &(InFlight, u32)| {
-                    usize::from(in_flight.unwatch(*place, FIRST, BEGIN[0]))
+                    usize::from(in_flight.unwatch(*place, FIRST, BEGIN[0], 0))
                 },
             ],
         );

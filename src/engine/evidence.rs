@@ -97,6 +97,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
+    /// One in 2^this calls is watched now.
+    pub(super) fn weight_of_watched(self, in_flight: &InFlight) -> u32 {
+        self.odds().map_or(0, Odds::weight) + in_flight.weight()
+    }
+
     /// The watched calls and their evidence, if calls are watched and weighed.
     fn watched(self) -> Option<(&'a InFlight, &'a Watched)> {
         let watched = self.evidence()?.watched()?;
@@ -165,9 +170,6 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if in_flight.has_left(began, now) || !self.is_current(generation) {
             return;
         }
-        if !self.stays_in_sample(ticket.weight(), call) {
-            return;
-        }
         let slow = took.filter(|took| took.is_slow);
         if slow.is_some_and(|took| self.is_excused(took, call)) {
             return;
@@ -189,7 +191,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         let (now, limit) = (call.nanos(), in_flight.watch.limit);
         let is_late = |began| watched.stalls.awake(began, now) > limit;
-        for _ in 0..in_flight.charge(call.generation, now, is_late) {
+        let weight = self.weight_of_watched(in_flight);
+        for _ in 0..in_flight.charge(call.generation, now, weight, is_late) {
             self.weigh::<false>(&watched.evidence, call);
         }
     }

@@ -233,10 +233,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let (Some(timed), Some(in_flight)) = (timed, timed.and_then(Timed::in_flight)) else {
             return;
         };
-        let is_weighed = !in_flight.unwatch(place, generation, context.nanos_at(ticket.begin));
+        let began = context.nanos_at(ticket.begin);
+        let weight = self.weight_of_watched(in_flight);
+        let weighs = in_flight.unwatch(place, generation, began, weight);
         self.note_progress(generation, context);
         let ended = ended.filter(|ended| ended.outcome != Outcome::Ignored);
-        let (Some(ended), false) = (ended, is_weighed) else {
+        let (Some(ended), true) = (ended, weighs) else {
             return;
         };
         let call = self.call_in(generation, context);

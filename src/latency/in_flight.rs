@@ -98,6 +98,11 @@ impl Note {
         layout::WEIGHT.get(self.0) as u32
     }
 
+    /// Whether the call stays in the sample when that is thinned to this weight.
+    fn stays(self, weight: u32, began: u64) -> bool {
+        thinned(self.weight(), weight, began).is_some()
+    }
+
     /// The note after the odds were halved to this weight. A call that is dropped from the sample
     /// leaves the place free.
     fn thinned(self, weight: u32, began: u64) -> Self {
@@ -395,10 +400,10 @@ impl InFlight {
 
     /// Removes the note of a call that began at `began` nanoseconds and has come back.
     ///
-    /// Returns whether the call isn't weighed yet: its note was there and not charged. The caller
-    /// does this before it records the call. So a thread that finds the call recorded doesn't find
-    /// it in flight.
-    pub fn unwatch(&self, place: u32, generation: Generation, began: u64) -> bool {
+    /// Returns whether the call is to be weighed: its note was there and not charged, and the call
+    /// is in a sample of one call in 2^`weight`. The caller does this before it records the call.
+    /// So a thread that finds the call recorded doesn't find it in flight.
+    pub fn unwatch(&self, place: u32, generation: Generation, began: u64, weight: u32) -> bool {
         let Some(place) = self.places.get(place as usize) else {
             return false;
         };
@@ -407,7 +412,7 @@ impl InFlight {
             // The caller records the outcome next, with Release. A reader reads the outcome first,
             // then a fence, and then this note.
             match place.change(seen, seen.with_phase(Note::FREE)) {
-                Ok(()) => return !seen.is_charged(),
+                Ok(()) => return !seen.is_charged() && seen.stays(weight, began),
                 Err(found) => seen = found,
             }
         }
@@ -433,17 +438,26 @@ impl InFlight {
             .sum()
     }
 
-    /// Charges the overdue calls of `generation` that aren't charged yet. Returns their number; the
-    /// caller weighs as many failures. `is_late` returns whether a call that began then is overdue
-    /// without the client's stalls.
+    /// Charges the overdue calls of `generation` that aren't charged yet. Returns how many of them
+    /// are in a sample of one call in 2^`weight`; the caller weighs as many failures. `is_late`
+    /// returns whether a call that began then is overdue without the client's stalls.
     ///
     /// The calls that they stand for are left out, because only a watched call is evidence of its
     /// own.
     #[must_use]
-    pub fn charge(&self, generation: Generation, now: u64, is_late: impl Fn(u64) -> bool) -> usize {
+    pub fn charge(
+        &self,
+        generation: Generation,
+        now: u64,
+        weight: u32,
+        is_late: impl Fn(u64) -> bool,
+    ) -> usize {
         let overdue = self.overdue_places(generation, now);
         let late = overdue.filter(|(.., began)| is_late(*began));
-        late.filter(|(place, seen, _)| place.charge(*seen)).count()
+        let charged = late.filter(|(place, seen, _)| place.charge(*seen));
+        charged
+            .filter(|(_, seen, began)| seen.stays(weight, *began))
+            .count()
     }
 
     fn overdue_notes(&self, generation: Generation, now: u64) -> impl Iterator<Item = Note> {
@@ -505,7 +519,7 @@ mod tests {
         assert_eq!(in_flight.overdue(FIRST, 105 * MS), 0);
         assert_eq!(in_flight.overdue(FIRST, 105 * MS + 1), 1);
         assert_eq!(in_flight.overdue(FIRST.next(), 106 * MS), 0);
-        in_flight.unwatch(place, FIRST, 5 * MS);
+        in_flight.unwatch(place, FIRST, 5 * MS, 0);
         assert_eq!(in_flight.overdue(FIRST, 106 * MS), 0);
     }
 
@@ -514,14 +528,34 @@ mod tests {
     fn an_overdue_call_is_charged_once_or_comes_back_uncharged() {
         let in_flight = in_flight();
         let places = [5, 6, 7].map(|begin| watch_call(&in_flight, begin * MS).unwrap());
-        assert!(in_flight.unwatch(places[0], FIRST, 5 * MS));
-        assert_eq!(in_flight.charge(FIRST, 106 * MS, |_| true), 0);
-        assert_eq!(in_flight.charge(FIRST, 106 * MS + 1, |_| true), 1);
-        assert_eq!(in_flight.charge(FIRST, 107 * MS, |_| true), 0);
+        assert!(in_flight.unwatch(places[0], FIRST, 5 * MS, 0));
+        assert_eq!(in_flight.charge(FIRST, 106 * MS, 0, |_| true), 0);
+        assert_eq!(in_flight.charge(FIRST, 106 * MS + 1, 0, |_| true), 1);
+        assert_eq!(in_flight.charge(FIRST, 107 * MS, 0, |_| true), 0);
         assert_eq!(in_flight.overdue(FIRST, 107 * MS), 1, "it hasn't come back");
-        assert!(!in_flight.unwatch(places[1], FIRST, 6 * MS));
-        assert!(in_flight.unwatch(places[2], FIRST, 7 * MS));
-        assert!(!in_flight.unwatch(places[2], FIRST, 7 * MS), "it was back");
+        assert!(!in_flight.unwatch(places[1], FIRST, 6 * MS, 0));
+        assert!(in_flight.unwatch(places[2], FIRST, 7 * MS, 0));
+        assert!(
+            !in_flight.unwatch(places[2], FIRST, 7 * MS, 0),
+            "it was back"
+        );
+    }
+
+    /// Fails when: `charge` or `unwatch` weighs all calls that were watched at higher odds.
+    #[test]
+    fn calls_in_flight_are_thinned_out_alike_whether_they_come_back_or_are_charged() {
+        let mut weighed = 0;
+        for begin in (1..=1_000).map(|call| call * MS) {
+            let [back, late] = [in_flight(), in_flight()];
+            let place = watch_call(&back, begin).unwrap();
+            watch_call(&late, begin).unwrap();
+            let comes_back = back.unwatch(place, FIRST, begin, 3);
+            let is_charged = late.charge(FIRST, begin + 101 * MS, 3, |_| true) == 1;
+            assert_eq!(comes_back, is_charged);
+            assert_eq!(late.charge(FIRST, begin + 102 * MS, 0, |_| true), 0);
+            weighed += u32::from(comes_back);
+        }
+        assert!((100..=150).contains(&weighed), "{weighed} of 1,000 at 1/8");
     }
 
     /// Fails when: `watch` takes no places of charged calls.
@@ -531,7 +565,7 @@ mod tests {
         for call in 0..127 {
             assert!(watch_call(&in_flight, call * 10 * MS).is_some());
         }
-        assert_eq!(in_flight.charge(FIRST, 500 * MS, |_| true), 40);
+        assert_eq!(in_flight.charge(FIRST, 500 * MS, 0, |_| true), 40);
         for call in 0..40 {
             assert!(watch_call(&in_flight, (1_300 + 10 * call) * MS).is_some());
         }
@@ -558,7 +592,7 @@ mod tests {
             let healthy = 300 * calls_a_ms;
             for now in (0..healthy).map(at) {
                 if let Some(place) = watch_call(&in_flight, now) {
-                    in_flight.unwatch(place, FIRST, now);
+                    in_flight.unwatch(place, FIRST, now, 0);
                     watched += 1;
                 }
             }
@@ -581,7 +615,7 @@ mod tests {
         for now in 0..1_000_000_u64 {
             let now = now * 1_000;
             if let Some(place) = watch_call(&in_flight, now) {
-                in_flight.unwatch(place, FIRST, now);
+                in_flight.unwatch(place, FIRST, now, 0);
             }
         }
         assert!(in_flight.odds.load() < u64::MAX >> 8);
@@ -629,9 +663,9 @@ mod tests {
     fn who_comes_back_to_a_place_that_is_anothers_takes_nothing_away() {
         let in_flight = in_flight();
         let place = watch_call(&in_flight, 5 * MS).unwrap();
-        in_flight.unwatch(place, FIRST, 6 * MS);
-        in_flight.unwatch(place, FIRST.next(), 5 * MS);
-        in_flight.unwatch(1_000, FIRST, 5 * MS);
+        in_flight.unwatch(place, FIRST, 6 * MS, 0);
+        in_flight.unwatch(place, FIRST.next(), 5 * MS, 0);
+        in_flight.unwatch(1_000, FIRST, 5 * MS, 0);
         assert_eq!(in_flight.overdue(FIRST, 106 * MS), 1);
     }
 }

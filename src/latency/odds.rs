@@ -93,6 +93,13 @@ impl Odds {
         place > self.threshold.load()
     }
 
+    /// Makes the thread's next draw come to this place, for a test that compares each call with a
+    /// model.
+    #[cfg(feature = "__model")]
+    pub fn draw_next(place: u64) {
+        PLACE.set(place);
+    }
+
     /// The weight of the call that this thread has just drawn for, and that isn't left out.
     ///
     /// The call stands for 2^weight calls. If the odds change just now, the weight may be that of

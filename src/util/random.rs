@@ -48,7 +48,14 @@ pub(crate) fn between(least: u64, most: u64, random: u64) -> u64 {
 #[cold]
 #[inline(never)]
 pub(crate) fn random_bits_of_this_thread() -> u64 {
-    thread_local!(static PLACE: Cell<u64> = const { Cell::new(0) });
-    PLACE.set(PLACE.get().wrapping_add(GOLDEN_RATIO));
-    PLACE.get()
+    BITS.set(BITS.get().wrapping_add(GOLDEN_RATIO));
+    BITS.get()
+}
+
+thread_local!(static BITS: Cell<u64> = const { Cell::new(0) });
+
+/// Makes this thread's next random bits these, for a test that compares each call with a model.
+#[cfg(feature = "__model")]
+pub fn draw_next_bits(bits: u64) {
+    BITS.set(bits.wrapping_sub(GOLDEN_RATIO));
 }

@@ -12,6 +12,8 @@ use crate::model::Part;
 use crate::model::pair::ByItself;
 use crate::model::pair::Came;
 use crate::model::pair::{Operation, Step, Story, drive, drive_restarting, has_own_counts};
+#[cfg(feature = "__model")]
+use crate::model::pair::{SetDraws, drive_drawing};
 use crate::model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps, Way};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -649,6 +651,29 @@ fn run_until(
     if let Some(missing) = missing() {
         panic!("none of {most} cases came to {missing}");
     }
+}
+
+/// Compares breaker and model on some generated cases of dense traffic.
+#[cfg(feature = "__model")]
+pub(crate) fn drive_cases(
+    set_draws: SetDraws,
+    generated: &impl Strategy<Value = (Vec<Config>, Vec<Operation>)>,
+    reach: impl Fn(&Story),
+) {
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: effort::share_of(CASES / 4),
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        source_file: Some(file!()),
+        ..ProptestConfig::default()
+    });
+    runner
+        .run(generated, |(configs, operations)| {
+            let story = drive_drawing(&configs, &operations, restart, Some(set_draws))
+                .map_err(|difference| TestCaseError::fail(difference.to_string()))?;
+            reach(&story);
+            Ok(())
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Saves the breaker in one of several formats, and restores it.

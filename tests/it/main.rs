@@ -83,6 +83,7 @@ mod retry_budget;
 mod roster;
 mod roster_health;
 mod runs;
+mod sampled_against_model;
 mod sampled_evidence;
 mod sampling;
 mod saved;

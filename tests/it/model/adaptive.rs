@@ -292,8 +292,7 @@ pub(super) struct Adaptive {
     /// ends or becomes overdue.
     pub(super) watched: Option<Box<Self>>,
     /// The evidence of timed calls, if a breaker times a sample of dense calls and weighs slow ones.
-    /// Then slow calls are evidence here, and successes among all calls. The histories of the model
-    /// are sparse, so the sample has all calls.
+    /// Then slow calls are evidence here, and successes among all calls.
     pub(super) timed: Option<Box<Self>>,
     /// The stalls of the client, if these are the watched calls.
     pub(super) stalls: Stalls,

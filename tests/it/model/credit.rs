@@ -101,6 +101,7 @@ impl Call {
             at,
             failed: false,
             took: 0,
+            weight: Some(0),
             is_timed: false,
             given_up: false,
             ends_run: false,

@@ -20,6 +20,7 @@ mod picture;
 mod ramp;
 mod reconfigure;
 mod rounds;
+pub(crate) mod sample;
 mod stalls;
 mod totals;
 
@@ -42,6 +43,7 @@ use outage::Outage;
 use picture::Durations;
 pub(crate) use picture::Picture;
 use ramp::{Ramp, Verdict};
+use sample::Sample;
 use totals::{Timing, Totals};
 use tripcurve::events::{Cause, WouldTripReason};
 use tripcurve::window::Recording;
@@ -87,6 +89,10 @@ pub(crate) struct ModelPermit {
     /// Whether the breaker was half-open, so that the call is a probe's or a ramp's.
     is_half_open: bool,
     timing: Timing,
+    /// The call stands for 2^this calls among the timed ones, and for 2^`watched_weight` among the
+    /// watched ones.
+    weight: u32,
+    watched_weight: u32,
     /// The step of the ramp that admitted the call, if a ramp did.
     step: Option<usize>,
     /// Whether the round of an adaptive ramp that admitted the call had little load.
@@ -151,6 +157,8 @@ struct Call {
     at: u64,
     failed: bool,
     took: u64,
+    /// The call stands for 2^this calls. `None` if it is left out of those that are timed.
+    weight: Option<u32>,
     /// Whether the exact duration is still known, and not only whether it was slow.
     is_timed: bool,
     given_up: bool,
@@ -219,9 +227,12 @@ pub(crate) struct Model {
     credit: Credit,
     /// How many successes were carried over a pause.
     pub(crate) carried: u64,
+    /// How many calls were left out of those that are timed.
+    pub(crate) left_out: u64,
     /// Whether another thread than the driving one records the outcome.
     pub(crate) is_on_another_thread: bool,
     late: Late,
+    sample: Sample,
 }
 
 impl Model {
@@ -270,8 +281,10 @@ impl Model {
             has_first_window: true,
             credit: Credit::default(),
             carried: 0,
+            left_out: 0,
             is_on_another_thread: false,
             late: Late::default(),
+            sample: Sample::default(),
         }
     }
 
@@ -330,6 +343,21 @@ impl Model {
     fn acquire_now(&mut self) -> Result<ModelPermit, Refused> {
         match self.phase {
             Phase::Closed | Phase::MetricsOnly => {
+                if self.leaves_out() {
+                    let timing = Timing::LeftOut;
+                    self.left_out += 1;
+                    return Ok(ModelPermit {
+                        timing,
+                        ..self.permit()
+                    });
+                }
+                let weight = self.time();
+                if !self.picks() {
+                    return Ok(ModelPermit {
+                        weight,
+                        ..self.permit()
+                    });
+                }
                 self.note_progress();
                 if self.overdue() > 0 {
                     self.weigh_overdue();
@@ -338,7 +366,11 @@ impl Model {
                 if !self.lets_through_all() {
                     return self.acquire_now();
                 }
-                let permit = self.permit();
+                let permit = ModelPermit {
+                    weight,
+                    watched_weight: weight + self.watch(),
+                    ..self.permit()
+                };
                 self.in_flight.push(permit);
                 return Ok(permit);
             }
@@ -384,6 +416,8 @@ impl Model {
             is_recorded: !matches!(self.phase, Phase::Disabled),
             is_half_open: matches!(self.phase, Phase::HalfOpen { .. } | Phase::Ramp(_)),
             timing: self.timing(),
+            weight: 0,
+            watched_weight: 0,
             step: match self.phase {
                 Phase::Ramp(ramp) => Some(ramp.step),
                 _ => None,
@@ -424,7 +458,8 @@ impl Model {
     /// counting at the time when it would have left the window, had it ended at the limit.
     fn overdue(&self) -> u64 {
         let calls = self.in_flight.iter();
-        calls.filter(|call| self.is_overdue(call)).count() as u64
+        let overdue = calls.filter(|call| self.is_overdue(call));
+        overdue.map(|call| 1 << call.watched_weight).sum()
     }
 
     fn is_overdue(&self, call: &ModelPermit) -> bool {
@@ -444,13 +479,16 @@ impl Model {
 
     /// Weighs the calls that have become overdue, each once.
     fn weigh_overdue(&mut self) {
-        let moment = self.moment();
+        let moment = self.moment(self.largest_weight_of_watched());
         let mut calls = std::mem::take(&mut self.in_flight);
         for call in &mut calls {
             let is_late = self.is_slow(self.awake(call.begin));
             let is_charged = is_late && self.is_overdue(call) && !call.is_charged;
+            let stays = self.stays_watched(call);
             if let (Some(watched), true) = (self.watched(), is_charged) {
-                watched.fail(moment);
+                if stays {
+                    watched.fail(moment);
+                }
                 call.is_charged = true;
             }
         }
@@ -474,7 +512,7 @@ impl Model {
         if self.watched().is_none() {
             return;
         }
-        let moment = self.moment();
+        let moment = self.moment(self.largest_weight_of_watched());
         let window = nanos(self.config.window.length());
         let (now, since) = (self.now, in_microseconds(self.since));
         let limit = self.config.limit().unwrap_or_default();
@@ -496,7 +534,7 @@ impl Model {
         if self.watched().is_none() {
             return;
         }
-        let moment = self.moment();
+        let moment = self.moment(self.largest_weight_of_watched());
         let now = self.now;
         let limit = self.config.limit().unwrap_or_default();
         let Some(watched) = self.watched() else {
@@ -534,7 +572,8 @@ impl Model {
     pub(crate) fn cancel(&mut self, permit: ModelPermit) {
         let took = self.now - permit.begin;
         let on_cancel = self.config.on_cancel;
-        if on_cancel == Outcome::Ignored && self.is_slow(took) {
+        let is_left_out = permit.timing == Timing::LeftOut;
+        if on_cancel == Outcome::Ignored && !is_left_out && self.is_slow(took) {
             let is_known = permit.timing == Timing::Timed;
             let outcome = if is_known {
                 Outcome::Success
@@ -569,7 +608,10 @@ impl Model {
             .in_flight
             .iter()
             .position(|call| call.number == permit.number);
-        let is_unweighed = own.is_some_and(|own| !self.in_flight.swap_remove(own).is_charged);
+        let is_unweighed = own.is_some_and(|own| {
+            let watched = self.in_flight.swap_remove(own);
+            !watched.is_charged && self.stays_watched(&watched)
+        });
         if permit.is_half_open && outcome != Outcome::Ignored {
             self.learn_duration(permit);
         }
@@ -594,7 +636,9 @@ impl Model {
                     let is_bad = outcome != Outcome::Success || self.is_slow(took);
                     self.weigh_watched(is_bad);
                 }
-                self.record(outcome, took, ends_run);
+                let is_timed = permit.timing != Timing::LeftOut;
+                let weight = is_timed.then_some(permit.weight);
+                self.record(outcome, took, ends_run, weight);
             }
         }
     }
@@ -642,7 +686,8 @@ impl Model {
 
     /// A dropped call is slow if there are slow calls.
     fn was_slow(&self, call: &Call) -> bool {
-        self.is_slow(call.took) || call.given_up && self.config.limit().is_some()
+        let was_given_up = call.given_up && self.config.limit().is_some();
+        call.weight.is_some() && (self.is_slow(call.took) || was_given_up)
     }
 
     fn settle_probe(&mut self, mut probing: Probing, outcome: Outcome, took: u64) {
@@ -750,7 +795,9 @@ impl Model {
         }
     }
 
-    fn record(&mut self, outcome: Outcome, took: u64, ends_run: bool) {
+    /// Records a call that stands for 2^`weight` calls, or one that is left out.
+    fn record(&mut self, outcome: Outcome, took: u64, ends_run: bool, weight: Option<u32>) {
+        let took = weight.map_or(0, |_| took);
         let failed = outcome != Outcome::Success;
         let at = if failed {
             self.read_clock();
@@ -766,6 +813,7 @@ impl Model {
             at,
             failed,
             took,
+            weight,
             is_timed: true,
             given_up,
             ends_run: !failed && ends_run,
@@ -775,11 +823,16 @@ impl Model {
         } else if ends_run {
             self.failures_in_a_row = 0;
         }
+        if failed {
+            self.look_at_sample();
+        } else if self.is_slow(took) {
+            self.note_progress();
+        }
         let is_bad = failed || self.is_slow(took);
         let is_excused = !failed && self.is_excused(took);
         let has_timed = self.evidence.as_ref().is_some_and(|it| it.timed.is_some());
         if has_timed {
-            if !is_excused {
+            if !is_excused && weight.is_some_and(|weight| self.stays_timed(weight)) {
                 self.weigh(is_bad, true);
             }
             if failed || !is_bad {
@@ -803,7 +856,12 @@ impl Model {
         if self.evidence.is_none() {
             return;
         }
-        let moment = self.moment();
+        let weight = if among_timed {
+            self.largest_weight()
+        } else {
+            0
+        };
+        let moment = self.moment(weight);
         let Some(evidence) = &mut self.evidence else {
             return;
         };
@@ -818,12 +876,13 @@ impl Model {
         }
     }
 
-    fn moment(&self) -> Moment {
+    /// The moment for a stream of one call in 2^`weight`.
+    fn moment(&self, weight: u32) -> Moment {
         Moment {
             now: date(self.now),
             since: date(in_microseconds(self.since)),
             counted_since: date(self.counted_since),
-            calls: self.held() as u64,
+            calls: self.held() as u64 >> weight,
         }
     }
 
@@ -988,11 +1047,13 @@ impl Model {
 
     fn counts(&self) -> Counts {
         let failures = self.window().filter(|call| call.failed).count();
-        let slow = self.window().filter(|call| self.was_slow(call)).count();
+        let slow = self.window().filter(|call| self.was_slow(call));
+        let slow: u64 = slow.map(Call::stands_for).sum();
+        let calls = self.window().count() as u64;
         Counts {
-            calls: self.window().count() as u64,
+            calls,
             failures: failures as u64,
-            slow: slow as u64,
+            slow: slow.min(calls),
             overdue: self.overdue(),
         }
     }
@@ -1026,6 +1087,7 @@ impl Model {
         self.set_aside.clear();
         self.satisfied = [false; 2];
         self.failures_in_a_row = 0;
+        self.sample.time_all();
         if let Some(evidence) = &mut self.evidence {
             evidence.begin();
         }
@@ -1105,6 +1167,7 @@ impl Model {
         self.totals = Totals::default();
         self.has_first_window = true;
         self.credit = Credit::default();
+        self.sample = self.sample.anew();
         self.in_flight.clear();
         for call in &mut self.calls {
             call.is_timed = false;

@@ -21,6 +21,7 @@ use tripcurve::time::{Clock, MockClock};
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Rejected};
 
+use super::sample::{Draws, mixed};
 use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told, Way, WouldHaveTripped};
 
 /// An operation on a breaker.
@@ -120,6 +121,8 @@ pub(crate) struct Story {
     pub(crate) would_trips: usize,
     /// How many successes were carried over a pause.
     pub(crate) carried: u64,
+    /// How many calls were left out of those that are timed.
+    pub(crate) left_out: u64,
     pub(crate) ways: Vec<Way>,
 }
 
@@ -224,6 +227,9 @@ pub(crate) fn drive(configs: &[Config], operations: &[Operation]) -> Result<Stor
     drive_restarting(configs, operations, never)
 }
 
+/// Tells the breaker how to draw for this thread's next call.
+pub(crate) type SetDraws = fn(Draws);
+
 /// For cases without restarts.
 pub(crate) fn never(
     _: &CircuitBreaker<ByItself>,
@@ -237,6 +243,17 @@ pub(crate) fn drive_restarting(
     configs: &[Config],
     operations: &[Operation],
     restart: Restart,
+) -> Result<Story, Difference> {
+    drive_drawing(configs, operations, restart, None)
+}
+
+/// Like [`drive_restarting`]. With `set_draws`, the test decides each draw of the breaker's samples,
+/// so traffic may be dense.
+pub(crate) fn drive_drawing(
+    configs: &[Config],
+    operations: &[Operation],
+    restart: Restart,
+    set_draws: Option<SetDraws>,
 ) -> Result<Story, Difference> {
     let config = &configs[0];
     let (clock, hand) = Clock::mock();
@@ -259,6 +276,7 @@ pub(crate) fn drive_restarting(
         snapshot: breaker.snapshot(),
         most_held: 512_usize.saturating_sub(operations.len()),
         begun: 0,
+        set_draws,
         last_rejected: None,
         step: 0,
         operation: None,
@@ -271,6 +289,7 @@ pub(crate) fn drive_restarting(
         pair.compare()?;
     }
     pair.story.carried = pair.model.carried;
+    pair.story.left_out = pair.model.left_out;
     Ok(pair.story)
 }
 
@@ -395,6 +414,8 @@ struct Pair<'a> {
     most_held: usize,
     /// How many calls have asked.
     begun: u64,
+    /// Tells the breaker how to draw for the next call, if the test decides that.
+    set_draws: Option<SetDraws>,
     /// What the breaker said when it last refused to let a call through.
     last_rejected: Option<Rejected>,
     step: usize,
@@ -610,11 +631,30 @@ impl<'a> Pair<'a> {
         let Some(limit) = self.model.config.limit() else {
             return true;
         };
+        if self.draw() {
+            return self.permits.len() < WATCHED;
+        }
         self.begun += 1;
         if self.begun.is_multiple_of(WATCHED_AT_ONCE) {
             self.advance(Duration::from_nanos(limit / 4 + 1));
         }
         self.permits.len() < WATCHED
+    }
+
+    /// Decides how the breaker draws for the next call, and tells the model. Returns whether the
+    /// test decides that.
+    fn draw(&mut self) -> bool {
+        let Some(set) = self.set_draws else {
+            return false;
+        };
+        self.begun += 1;
+        let draws = Draws {
+            place: mixed(self.begun),
+            bits: mixed(!self.begun),
+        };
+        set(draws);
+        self.model.draw(draws);
+        true
     }
 
     /// Passes the breaker's random choices to the model.

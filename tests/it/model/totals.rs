@@ -41,6 +41,8 @@ pub(crate) enum Timing {
     /// It timed no calls then, and had the window that it was built with. A success of such a call
     /// takes the shortest way, which asks for no duration.
     ShortestWay,
+    /// It times a sample of its calls, and this one is left out.
+    LeftOut,
 }
 
 impl Model {
@@ -75,14 +77,15 @@ impl Model {
         }
         let took = match permit.timing {
             Timing::Timed => reported.unwrap_or(self.now - permit.begin),
+            Timing::LeftOut => 0,
             Timing::ShortestWay if outcome == Outcome::Success => 0,
             Timing::Untimed | Timing::ShortestWay => reported.unwrap_or(0),
         };
         let is_slow = match outcome {
             Outcome::Ignored => false,
-            Outcome::TimedOut => self.config.limit().is_some(),
+            Outcome::TimedOut => self.config.limit().is_some() && permit.timing != Timing::LeftOut,
             _ => self.is_slow(took),
         };
-        self.totals.slow += u64::from(is_slow);
+        self.totals.slow += u64::from(is_slow) << permit.weight;
     }
 }
