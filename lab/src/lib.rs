@@ -6,6 +6,7 @@ pub mod breaker;
 pub mod capacity;
 pub mod compare;
 pub mod completions;
+pub mod fleet;
 pub mod herd;
 pub mod html;
 pub mod labels;

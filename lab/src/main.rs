@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tripcurve_lab::compare::Compare;
+use tripcurve_lab::fleet::Fleet;
 use tripcurve_lab::herd::Herd;
 use tripcurve_lab::recommend::Recommend;
 use tripcurve_lab::replay::Replay;
@@ -28,6 +29,8 @@ enum Command {
     Sweep(Sweep),
     /// Let many clients of one backend recover at once
     Herd(Herd),
+    /// Let the members of a fleet judge and recover as one
+    Fleet(Fleet),
     /// Run your own log through policies that you choose
     Replay(Replay),
     /// Find the policy that does best on your own log
@@ -63,6 +66,7 @@ fn run(command: &Command, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
         Command::Compare(compare) => compare.run(out)?,
         Command::Sweep(sweep) => sweep.run(out)?,
         Command::Herd(herd) => herd.run(out)?,
+        Command::Fleet(fleet) => fleet.run(out)?,
         Command::Replay(replay) => replay.run(out)?,
         Command::Recommend(recommend) => recommend.run(out)?,
         Command::Sample(sample) => sample.run(out)?,

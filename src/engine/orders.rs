@@ -216,6 +216,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             }
         }
         // Before the state shows the round.
+        orders.begin_ramp(self.latest_opening.random(now, seen.generation()));
         orders.begin_round(number, until);
         let moved = self.state.change(seen, phase)?;
         self.note_followed(moved.generation);

@@ -99,7 +99,8 @@ pub struct Orders {
     /// The whole number of the latest round. The state word has its low eight bits, and publishes
     /// it.
     round: Payload,
-    /// The sum of the shares of all calls that have asked in rounds of the fleet.
+    /// The sum of the shares of all calls that have asked in rounds of the fleet, and of a random
+    /// number for each ramp.
     asked: SelfContained,
     counted: Stamped,
 }
@@ -157,6 +158,14 @@ impl Orders {
     /// Whether the breaker follows an order in `generation`, unless the order has ended.
     pub(crate) fn is_followed_in(&self, generation: Generation) -> bool {
         self.followed.load() == generation.number() + 1
+    }
+
+    /// Begins a ramp at a random place between two admitted calls.
+    ///
+    /// A member of a large fleet makes few calls. If all of them began at zero, a fleet whose share
+    /// is a sixteenth would admit no call until its members have made sixteen each.
+    pub(crate) fn begin_ramp(&self, random: u64) {
+        self.asked.add(random);
     }
 
     /// Notes a round that lasts until `until`, before the state shows it.
@@ -293,6 +302,18 @@ mod tests {
                 .is_overridden()
         );
         assert_eq!(orders.latest().epoch(), Order::MAX_EPOCH);
+    }
+
+    /// Fails when: all breakers of a fleet begin a ramp at the same place.
+    #[test]
+    fn of_many_breakers_that_make_one_call_each_a_share_admits_it() {
+        let admits = |seed: u64| {
+            let orders = Orders::default();
+            orders.begin_ramp(crate::util::random::mixed(seed));
+            orders.admits(Share::nearest(0.0625))
+        };
+        let admitted = (0..1_600).filter(|&seed| admits(seed)).count();
+        assert!((80..120).contains(&admitted), "{admitted}");
     }
 
     #[test]

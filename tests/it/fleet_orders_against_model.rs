@@ -76,8 +76,9 @@ struct Model {
     epoch: u64,
     is_fleet_open: bool,
     is_overridden: bool,
-    /// The quarters of calls that have asked in ramps.
-    asked: u32,
+    /// The quarters of a call that may have asked since the last admitted one, in a ramp. A ramp
+    /// begins at a random place.
+    places: Vec<u32>,
 }
 
 impl Model {
@@ -143,7 +144,10 @@ impl Model {
                         return Followed::Kept;
                     }
                     Phase::Ramp { .. } if !is_first => self.phase = next,
-                    _ => self.enter(next),
+                    _ => {
+                        self.enter(next);
+                        self.places = (0..4).collect();
+                    }
                 }
                 Followed::Changed
             }
@@ -189,7 +193,9 @@ impl Model {
         }
     }
 
-    fn acquire(&mut self) -> Option<For> {
+    /// `is_admitted` is what the breaker has decided. A ramp may admit the call or not until its
+    /// place is known.
+    fn acquire(&mut self, is_admitted: bool) -> Option<For> {
         match self.phase {
             Phase::Closed | Phase::MetricsOnly => Some(For::Recorded),
             Phase::ForcedOpen | Phase::Probing { is_out: true } => None,
@@ -209,9 +215,12 @@ impl Model {
             Phase::Ramp {
                 round, quarters, ..
             } => {
-                let before = self.asked / 4;
-                self.asked += quarters;
-                (self.asked / 4 > before).then_some(For::Round(round))
+                self.places.retain(|it| (it + quarters >= 4) == is_admitted);
+                for place in &mut self.places {
+                    *place = (*place + quarters) % 4;
+                }
+                assert!(!self.places.is_empty(), "no place explains this");
+                is_admitted.then_some(For::Round(round))
             }
         }
     }
@@ -291,7 +300,7 @@ fn drive(operations: &[Operation]) -> Vec<State> {
         epoch: 0,
         is_fleet_open: false,
         is_overridden: false,
-        asked: 0,
+        places: Vec::new(),
     };
     let mut permits: Vec<(Permit<'_>, (u64, For))> = Vec::new();
     let mut states = Vec::new();
@@ -333,7 +342,7 @@ fn drive(operations: &[Operation]) -> Vec<State> {
             }
             Operation::Acquire => {
                 let permit = breaker.try_acquire().ok();
-                let expected = model.acquire();
+                let expected = model.acquire(permit.is_some());
                 assert_eq!(permit.is_some(), expected.is_some(), "{operation:?}");
                 if let (Some(permit), Some(given_for)) = (permit, expected) {
                     permits.push((permit, (model.generation, given_for)));

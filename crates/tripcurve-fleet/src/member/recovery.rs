@@ -120,6 +120,55 @@ impl Own<'_> {
     }
 }
 
+/// The evidence in nats from which a member's calls fail for a reason of its own, in a fleet of one.
+/// In a larger fleet some member has bad luck more often.
+const BROKEN: f64 = 4.5;
+
+/// The failing share of the other members' calls, at least.
+const FAILS: f64 = 0.05;
+
+/// The good and the bad calls of a round without those of broken members: of the two with the most
+/// bad calls, those whose calls fail clearly more often than the others'.
+///
+/// Without this condition a fleet of ten would leave out a third of the failures that too much load
+/// has caused.
+fn without_broken(it: &Rounded) -> (u64, u64) {
+    let members = usize::try_from(it.view.members).unwrap_or(usize::MAX);
+    let loudest = &it.loudest[..left_out(members)];
+    let (mut good, mut bad) = (it.good, it.bad);
+    for loud in loudest {
+        good = good.saturating_sub(loud.good);
+        bad = bad.saturating_sub(loud.bad);
+    }
+    let others = (number(bad) + 1.0) / (number(good + bad) + 2.0);
+    let usual = others.max(FAILS);
+    let needed = BROKEN + number(it.view.members.max(1)).ln();
+    for loud in loudest {
+        if evidence(loud.good, loud.bad, usual) < needed {
+            good += loud.good;
+            bad += loud.bad;
+        }
+    }
+    (good, bad)
+}
+
+/// The evidence in nats that calls fail more often than a usual share: 0.0 if they don't.
+fn evidence(good: u64, bad: u64, usual: f64) -> f64 {
+    let (good, bad) = (number(good), number(bad));
+    let failing = bad / (good + bad).max(1.0);
+    if failing <= usual {
+        return 0.0;
+    }
+    let of = |calls: f64, share: f64, usual: f64| {
+        if calls > 0.0 {
+            calls * (share / usual).ln()
+        } else {
+            0.0
+        }
+    };
+    of(bad, failing, usual) + of(good, 1.0 - failing, 1.0 - usual)
+}
+
 /// A wait in a message: `1..=60_000` ms.
 pub(super) fn millis(wait: Duration) -> u32 {
     u32::try_from(wait.as_millis()).map_or(60_000, |it| it.clamp(1, 60_000))
@@ -323,16 +372,9 @@ impl Recovery {
         if !it.counted || (it.view.epoch, it.view.round) != (ramp.epoch, ramp.number) {
             return None;
         }
-        let (mut good, mut bad) = (it.good, it.bad);
-        let members = usize::try_from(it.view.members).unwrap_or(usize::MAX);
-        for loud in &it.loudest[..left_out(members)] {
-            good = good.saturating_sub(loud.good);
-            bad = bad.saturating_sub(loud.bad);
-        }
+        let calls = without_broken(it);
         let lasted = own.known.age(now);
-        let verdict = own
-            .rule
-            .judge(ramp.round, (good, bad), lasted, own.fleet_rate());
+        let verdict = own.rule.judge(ramp.round, calls, lasted, own.fleet_rate());
         let next = match verdict {
             FleetVerdict::Next { share } => AfterRound::Round {
                 share: units(share),
@@ -375,5 +417,40 @@ impl Own<'_> {
             turn: held.turn,
             next,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{FleetView, LoudCalls};
+
+    fn left(members: u64, (good, bad): (u64, u64), loudest: [(u64, u64); 2]) -> (u64, u64) {
+        without_broken(&Rounded {
+            view: FleetView {
+                members,
+                ..FleetView::default()
+            },
+            counted: true,
+            good,
+            bad,
+            loudest: loudest.map(|(good, bad)| LoudCalls { good, bad }),
+        })
+    }
+
+    #[test]
+    fn a_member_whose_calls_all_fail_is_left_out_of_a_round() {
+        assert_eq!(left(10, (90, 10), [(0, 10), (0, 0)]), (90, 0));
+        assert_eq!(left(10, (80, 20), [(0, 10), (0, 10)]), (80, 0));
+        assert_eq!(left(1_000, (50, 51), [(0, 50), (0, 1)]), (50, 1));
+        // A fleet of one leaves out nobody.
+        assert_eq!(left(1, (0, 50), [(0, 50), (0, 0)]), (0, 50));
+    }
+
+    #[test]
+    fn members_that_fail_like_the_others_count() {
+        assert_eq!(left(10, (19, 10), [(1, 2), (4, 1)]), (19, 10));
+        assert_eq!(left(10, (60, 40), [(3, 7), (4, 6)]), (60, 40));
+        assert_eq!(left(1_000, (60, 2), [(0, 1), (0, 1)]), (60, 2));
     }
 }
