@@ -55,6 +55,12 @@ pub trait Store: Send + Sync + 'static {
     /// Ends the current round. Of several members that judge it, the first wins.
     fn step(&self, key: &FleetKey, it: &Step) -> impl Answer<Stepped>;
 
+    /// Asks whether the store would take a message of this namespace.
+    ///
+    /// A member asks when it has had no answer for 400 ms, so this should cost little. It changes
+    /// nothing. A store that is full or that may only be read must return an error.
+    fn ping(&self, namespace: &str) -> impl Answer<()>;
+
     /// Begins to receive the announcements of a namespace.
     ///
     /// When the future is ready, no later change is missed until the stream ends. It ends when the

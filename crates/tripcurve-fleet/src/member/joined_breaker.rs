@@ -13,6 +13,7 @@ use super::random::Random;
 use super::recovery::{Own, Probed, Recovery, millis};
 use super::reporting::Reporting;
 use super::request::{Reply, Request};
+use super::settings::Settings;
 use super::status::BreakerStatus;
 use super::traffic::Traffic;
 use crate::key::FleetKey;
@@ -24,6 +25,7 @@ use crate::verdict::Judge;
 #[derive(Debug)]
 pub(super) struct JoinedBreaker {
     name: Arc<str>,
+    settings: Settings,
     key: FleetKey,
     member: Member,
     breaker: CircuitBreaker,
@@ -56,11 +58,12 @@ pub(super) struct Learned {
 impl JoinedBreaker {
     pub(super) fn new(
         (breaker, port): (CircuitBreaker, FleetPort),
-        key: FleetKey,
+        (settings, key): (Settings, FleetKey),
         member: Member,
     ) -> Self {
         Self {
             name: breaker.name().into(),
+            settings,
             key,
             member,
             snapshot: breaker.snapshot(),
@@ -77,6 +80,17 @@ impl JoinedBreaker {
             recovery: Recovery::default(),
             orders: Vec::new(),
         }
+    }
+
+    /// The settings that the breaker has got since it joined this fleet.
+    pub(super) fn new_settings(&self) -> Option<Settings> {
+        Settings::of(&self.port).filter(|it| *it != self.settings)
+    }
+
+    /// Joins another fleet, and knows nothing of it yet.
+    pub(super) fn moved_to(self, settings: Settings, key: FleetKey) -> Self {
+        let breaker = (self.breaker, self.port);
+        Self::new(breaker, (settings, key), self.member)
     }
 
     /// Takes what the breaker must do.

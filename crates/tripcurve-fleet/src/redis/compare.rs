@@ -191,7 +191,7 @@ const NEWER: usize = 28;
 
 fn connection_of(store: &RedisStore) -> ::redis::aio::ConnectionManager {
     match &store.connection {
-        Connection::Single(connection, _) => connection.clone(),
+        Connection::Single(it) => it.connection(),
         #[cfg(feature = "cluster")]
         Connection::Cluster(_) => panic!("one server"),
     }

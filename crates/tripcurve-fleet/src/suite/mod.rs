@@ -83,6 +83,8 @@ const BEYOND: Alternative = Alternative {
 /// # Panics
 /// The store fails a check.
 pub async fn check(stage: &impl Stage) {
+    let asked = stage.store().ping("suite").await;
+    asked.expect("a store that works answers a ping");
     adding::a_report_counts_once(stage).await;
     adding::rates_replace_each_other_and_fade(stage).await;
     adding::expected_calls_grow_with_time(stage).await;
