@@ -174,6 +174,10 @@ impl JoinedBreaker {
         if let Some(next) = self.next.take() {
             return Some(next);
         }
+        let reports = self.known.state() == FleetState::Closed && self.reporting.wake_at() <= now;
+        if reports && self.pulses.is_forgotten(now) {
+            return Some(Request::Pulse(self.announce()));
+        }
         if let Some(report) = self.report(judge, now) {
             return Some(report);
         }
@@ -297,11 +301,15 @@ impl JoinedBreaker {
                     // What failed while there was no store is no news.
                     self.reporting.drop_all(&self.port);
                 }
-                self.pulses.answered = true;
+                self.pulses.answered(now);
                 self.plan_pulse(now, random);
             }
             Reply::Report(it) => {
                 self.reporting.answered();
+                if !it.counted && it.view.state == FleetState::Closed {
+                    // The store may have lost what was announced.
+                    self.pulses.hurry();
+                }
                 if let Some(judge) = self.judge().filter(|_| it.counted) {
                     self.standing = judge.standing(it);
                     let asks = judge.may_trip(it);

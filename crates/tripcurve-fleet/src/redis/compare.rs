@@ -291,6 +291,14 @@ async fn apply(
     let mut told = [None; 2];
     match step.act {
         0..=8 => {
+            // Without announced traffic nothing counts.
+            if !sums.knows(step.member) && !step.odd.is_multiple_of(7) {
+                let it = pulse(u64::from(c % 20_000));
+                if let Some((it, announced)) = same!(store, sums, now, key, pulse, it) {
+                    seen.view = it.view;
+                    told[0] = announced;
+                }
+            }
             // Alone, many, or refused.
             let failures = match step.odd {
                 11 => 256,
@@ -312,7 +320,7 @@ async fn apply(
             };
             if let Some((it, announced)) = same!(store, sums, now, key, report, it) {
                 (seen.view, seen.usual, seen.tolerated) = (it.view, it.usual, it.tolerated);
-                told[0] = announced;
+                told[1] = announced;
             }
         }
         9..=13 => {

@@ -418,7 +418,9 @@ local OPERATIONS = {}
 function OPERATIONS.report()
     local counted = 0
     if st.state == CLOSED and from[1] == st.epoch then
-        local entry = new_entry(a[1])
+        -- Without announced traffic, a member's failures can't be compared with its calls.
+        local announced = call('HGET', newer, member) or call('HGET', older, member)
+        local entry = announced and new_entry(a[1])
         if entry then
             counted = 1
             add('u', entry, 2, a[2], a[3], a[4], a[5], excess(a[6]))

@@ -44,6 +44,9 @@ fn fleets() -> impl Strategy<Value = FleetSums> {
     prop::collection::vec(step, 0..40).prop_map(|steps| {
         let mut sums = FleetSums::default();
         let mut now = START;
+        for member in 0..20 {
+            sums.pulse(&pulse(member, 0), now).unwrap();
+        }
         for (number, (wait, member, rate, failures, each)) in (1..).zip(steps) {
             now += wait;
             sums.pulse(&pulse(member, rate), now).unwrap();
@@ -376,6 +379,7 @@ fn an_hour_without_messages_empties_a_fleet() {
 fn too_many_failing_members_begin_anew() {
     let mut sums = FleetSums::default();
     for member in 0..3_000 {
+        sums.pulse(&pulse(member, 0), START).unwrap();
         sums.report(&report(member, 1, 1, 2_048, 0), START).unwrap();
     }
     assert_eq!(sums.entries.len(), 3_000 - super::MAX_ENTRIES);

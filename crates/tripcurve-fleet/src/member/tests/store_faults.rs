@@ -181,6 +181,37 @@ async fn an_emptied_store_learns_of_an_open_fleet_from_its_members() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_is_emptied_while_calls_usually_fail_opens_nobody() {
+    for usually in [10, 50, 200] {
+        let memory = store();
+        let mut processes = Processes::empty();
+        for _ in 0..100 {
+            processes.enter(10, memory.clone());
+        }
+        // Each member has other calls that fail.
+        let mut random = 1_u64;
+        let mut is_good = move |_: usize, _: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % 1_000 >= usually
+        };
+        processes.run(60 * SECOND, &mut is_good).await;
+        for _ in 0..3 {
+            memory.clear();
+            for _ in 0..100 {
+                processes.run(SECOND / 10, &mut is_good).await;
+                let opened = processes.all.iter().any(|it| {
+                    let status = it.fleet.status();
+                    status.breakers[0].state != FleetState::Closed
+                });
+                assert!(!opened, "{usually} in 1,000");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_announcement_is_made_up_for_by_the_next_pulse() {
     let store = Faulty::new(&store());
     let mut processes = Processes::new(20, 10, &store).await;
