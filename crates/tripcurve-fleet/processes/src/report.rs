@@ -17,14 +17,16 @@ pub(crate) struct Row {
     /// When members said that they had lost the store, in ms after the fault.
     pub(crate) said: Vec<f64>,
     pub(crate) remarks: Vec<String>,
+    /// In s, until all was well again.
+    pub(crate) took: f64,
     /// What should have held and didn't.
     pub(crate) wrong: Vec<String>,
 }
 
 pub(crate) const HEAD: &str = "\
 | scenario | opened by the fleet + alone | first, half, last (ms) | failed calls | reached the dead \
-backend while open | all closed after (ms) | said that the store is lost: first, last (ms) | besides |
-|---|---|---|---|---|---|---|---|";
+backend while open | all closed after (ms) | said that the store is lost: first, last (ms) | besides | took (s) |
+|---|---|---|---|---|---|---|---|---|";
 
 impl Row {
     pub(crate) fn new(scenario: &str) -> Self {
@@ -73,10 +75,11 @@ impl Row {
         let said = least.zip(most).map(|(a, b)| format!("{a:.0}, {b:.0}"));
         let _ = write!(
             text,
-            "| {failed} | {} | {back} | {} | {} |",
+            "| {failed} | {} | {back} | {} | {} | {:.0} |",
             dead.unwrap_or_default(),
             said.unwrap_or_default(),
-            self.remarks.join("; ")
+            self.remarks.join("; "),
+            self.took
         );
         for it in &self.wrong {
             let _ = write!(text, "\n**wrong**: {it}");
