@@ -181,6 +181,10 @@ impl Store for MemoryStore {
         self.apply(key, it, FleetSums::step)
     }
 
+    async fn ping(&self, _namespace: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn announcements(&self, namespace: &str) -> Result<Self::Announcements, StoreError> {
         let (sender, receiver) = mpsc::channel(WAITING);
         self.fleets(|fleets| fleets.listeners.push((key::channel(namespace), sender)));

@@ -31,7 +31,8 @@ pub trait Store: Send + Sync + 'static {
     /// The changes of a namespace.
     type Announcements: Stream<Item = Announcement> + Send + Unpin + 'static;
 
-    /// Counts failures. Counts them once, however often the message comes.
+    /// Counts failures. Counts them once, however often the message comes, and not if the member has
+    /// announced no traffic.
     fn report(&self, key: &FleetKey, it: &Report) -> impl Answer<Reported>;
 
     /// Finds the members that add most evidence.
@@ -54,6 +55,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends the current round. Of several members that judge it, the first wins.
     fn step(&self, key: &FleetKey, it: &Step) -> impl Answer<Stepped>;
+
+    /// Asks whether the store would take a message of this namespace.
+    ///
+    /// A member asks when it has had no answer for 400 ms, so this should cost little. It changes
+    /// nothing. A store that is full or that may only be read must return an error.
+    fn ping(&self, namespace: &str) -> impl Answer<()>;
 
     /// Begins to receive the announcements of a namespace.
     ///

@@ -13,6 +13,7 @@ use super::random::Random;
 use super::recovery::{Own, Probed, Recovery, millis};
 use super::reporting::Reporting;
 use super::request::{Reply, Request};
+use super::settings::Settings;
 use super::status::BreakerStatus;
 use super::traffic::Traffic;
 use crate::key::FleetKey;
@@ -24,6 +25,7 @@ use crate::verdict::Judge;
 #[derive(Debug)]
 pub(super) struct JoinedBreaker {
     name: Arc<str>,
+    settings: Settings,
     key: FleetKey,
     member: Member,
     breaker: CircuitBreaker,
@@ -56,11 +58,12 @@ pub(super) struct Learned {
 impl JoinedBreaker {
     pub(super) fn new(
         (breaker, port): (CircuitBreaker, FleetPort),
-        key: FleetKey,
+        (settings, key): (Settings, FleetKey),
         member: Member,
     ) -> Self {
         Self {
             name: breaker.name().into(),
+            settings,
             key,
             member,
             snapshot: breaker.snapshot(),
@@ -77,6 +80,17 @@ impl JoinedBreaker {
             recovery: Recovery::default(),
             orders: Vec::new(),
         }
+    }
+
+    /// The settings that the breaker has got since it joined this fleet.
+    pub(super) fn new_settings(&self) -> Option<Settings> {
+        Settings::of(&self.port).filter(|it| *it != self.settings)
+    }
+
+    /// Joins another fleet, and knows nothing of it yet.
+    pub(super) fn moved_to(self, settings: Settings, key: FleetKey) -> Self {
+        let breaker = (self.breaker, self.port);
+        Self::new(breaker, (settings, key), self.member)
     }
 
     /// Takes what the breaker must do.
@@ -159,6 +173,10 @@ impl JoinedBreaker {
         }
         if let Some(next) = self.next.take() {
             return Some(next);
+        }
+        let reports = self.known.state() == FleetState::Closed && self.reporting.wake_at() <= now;
+        if reports && self.pulses.is_forgotten(now) {
+            return Some(Request::Pulse(self.announce()));
         }
         if let Some(report) = self.report(judge, now) {
             return Some(report);
@@ -283,11 +301,15 @@ impl JoinedBreaker {
                     // What failed while there was no store is no news.
                     self.reporting.drop_all(&self.port);
                 }
-                self.pulses.answered = true;
+                self.pulses.answered(now);
                 self.plan_pulse(now, random);
             }
             Reply::Report(it) => {
                 self.reporting.answered();
+                if !it.counted && it.view.state == FleetState::Closed {
+                    // The store may have lost what was announced.
+                    self.pulses.hurry();
+                }
                 if let Some(judge) = self.judge().filter(|_| it.counted) {
                     self.standing = judge.standing(it);
                     let asks = judge.may_trip(it);

@@ -10,6 +10,10 @@ const RETRY: Duration = Duration::from_secs(5);
 /// So many answers in a row that are missing mean that the store is gone.
 const MISSING: u32 = 2;
 
+/// A store that works is asked again after this time without a message or an answer. Together with two
+/// missing answers, of 250 ms each, that is less than a second.
+const SILENCE: Duration = Duration::from_millis(400);
+
 /// What a member does about its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -29,7 +33,16 @@ pub(super) struct Link {
     phase: Phase,
     /// The number of this connection. Answers from an earlier one are ignored.
     session: u64,
+    /// Messages in a row without an answer.
     missing: u32,
+    /// Pings in a row without an answer.
+    missing_pings: u32,
+    /// When the last message or ping was sent or answered.
+    active: Duration,
+    /// Whether an answer is missing and no ping has followed yet.
+    doubts: bool,
+    /// Whether a ping waits for its answer.
+    pinging: bool,
 }
 
 impl Link {
@@ -40,6 +53,10 @@ impl Link {
             },
             session: 0,
             missing: 0,
+            missing_pings: 0,
+            active: Duration::ZERO,
+            doubts: false,
+            pinging: false,
         }
     }
 
@@ -60,10 +77,47 @@ impl Link {
         let begins = matches!(self.phase, Phase::Waiting { until } if until <= now);
         if begins {
             self.session += 1;
-            self.missing = 0;
+            (self.missing, self.missing_pings) = (0, 0);
+            (self.doubts, self.pinging) = (false, false);
             self.phase = Phase::Subscribing;
         }
         begins
+    }
+
+    /// A message was sent, or its answer has come or is missing.
+    pub(super) fn note(&mut self, now: Duration) {
+        self.active = now;
+    }
+
+    /// When to ask whether the store still works. An answer is due before that.
+    pub(super) fn ping_at(&self) -> Option<Duration> {
+        let silence = if self.doubts { Duration::ZERO } else { SILENCE };
+        (self.is_up() && !self.pinging).then(|| self.active + silence)
+    }
+
+    /// Begins to ask, if it is time.
+    pub(super) fn ping(&mut self, now: Duration) -> bool {
+        let begins = self.ping_at().is_some_and(|at| at <= now);
+        if begins {
+            (self.doubts, self.pinging) = (false, true);
+            self.active = now;
+        }
+        begins
+    }
+
+    /// A ping was answered, or wasn't. Returns whether the store counts as gone.
+    ///
+    /// An answer says nothing about the messages that are missing: a store may answer pings alone.
+    pub(super) fn pinged(&mut self, was_answered: bool, now: Duration) -> bool {
+        self.pinging = false;
+        self.active = now;
+        if was_answered {
+            self.missing_pings = 0;
+        } else {
+            self.missing_pings += 1;
+            self.doubts = true;
+        }
+        self.is_gone()
     }
 
     /// The announcements have begun to come.
@@ -75,7 +129,7 @@ impl Link {
 
     /// An answer has come. Returns whether the store works from now on.
     pub(super) fn answered(&mut self) -> bool {
-        self.missing = 0;
+        (self.missing, self.missing_pings, self.doubts) = (0, 0, false);
         let begins = self.phase == Phase::Trying;
         if begins {
             self.phase = Phase::Up;
@@ -86,7 +140,12 @@ impl Link {
     /// An answer is missing. Returns whether the store counts as gone.
     pub(super) fn missed(&mut self) -> bool {
         self.missing += 1;
-        self.phase != Phase::Up || self.missing >= MISSING
+        self.doubts = true;
+        self.is_gone()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.phase != Phase::Up || self.missing + self.missing_pings >= MISSING
     }
 
     /// Waits for a random time before the next attempt, so that members don't come back together.
@@ -115,6 +174,50 @@ mod tests {
         link.lose(Duration::ZERO, &mut random);
         assert!(!link.is_up() && link.begin(RETRY));
         assert_eq!(link.session(), 2);
+    }
+
+    fn up() -> Link {
+        let mut link = Link::new();
+        link.begin(Duration::ZERO);
+        link.subscribed(1);
+        link.answered();
+        link
+    }
+
+    #[test]
+    fn a_silent_store_is_gone_within_a_second_of_its_last_answer() {
+        let (mut link, answer) = (up(), Duration::from_millis(250));
+        let mut now = Duration::from_secs(9);
+        link.note(now);
+        let answered = now;
+        for is_gone in [false, true] {
+            let at = link.ping_at().unwrap();
+            assert!(link.ping(at) && link.ping_at().is_none() && !link.ping(at));
+            now = at + answer;
+            assert_eq!(link.pinged(false, now), is_gone);
+        }
+        assert!(now - answered < Duration::from_secs(1), "{now:?}");
+    }
+
+    #[test]
+    fn a_store_that_answers_nothing_but_pings_is_gone() {
+        let (mut link, now) = (up(), Duration::from_secs(9));
+        link.note(now);
+        assert!(!link.missed());
+        assert!(link.ping(now) && !link.pinged(true, now));
+        assert_eq!(link.ping_at(), Some(now + SILENCE));
+        assert!(link.missed());
+    }
+
+    #[test]
+    fn no_ping_is_due_while_messages_come_and_go() {
+        let mut link = up();
+        for quarter in 0..100 {
+            let now = quarter * SILENCE * 9 / 10;
+            assert!(!link.ping(now));
+            link.note(now);
+        }
+        assert!(Link::new().ping_at().is_none());
     }
 
     #[test]

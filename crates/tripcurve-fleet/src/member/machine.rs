@@ -17,9 +17,10 @@ use super::random::Random;
 use super::recovery::Probed;
 use super::request::{Reply, Request};
 use super::schedule::Schedule;
+use super::settings::Settings;
 use super::status::{FleetStatus, Notice, StoreStatus};
 use super::tokens::Quota;
-use crate::key::{FleetKey, Meaning};
+use crate::key::FleetKey;
 use crate::message::{FleetState, Member};
 use crate::store::{Announcement, StoreError};
 
@@ -39,6 +40,11 @@ pub enum Effect {
     },
     /// Send a message. Then call [`Machine::answered`].
     Send(Outgoing),
+    /// Ask whether the store still works. Then call [`Machine::pinged`].
+    Ping {
+        /// The number of the connection.
+        session: u64,
+    },
     /// Wait until the port has unreported failures. Then call [`Machine::fails`].
     Watch(BreakerId, FleetPort),
     /// Let the breaker follow an order.
@@ -142,17 +148,13 @@ impl Machine {
             return Err(JoinError::NameTaken(breaker.name().into()));
         }
         let port = breaker.fleet_port().map_err(JoinError::NotAdaptive)?;
-        let tolerated = port.rule().and_then(|it| it.tolerated());
-        let meaning = Meaning::new(tolerated, port.slow_limit(), &self.names.classifier);
-        let Names {
-            namespace, zone, ..
-        } = &self.names;
-        let key = FleetKey::new(namespace, zone, breaker.name(), meaning);
+        let settings = Settings::of(&port).unwrap_or_default();
+        let key = settings.key(&self.names, breaker.name());
         let breaker = breaker.with_classifier(tripcurve::outcome::DefaultClassifier);
         let id = BreakerId(self.next_id);
         self.next_id += 1;
         self.effects.push_back(Effect::Watch(id, port.clone()));
-        let joined = JoinedBreaker::new((breaker, port), key, self.member);
+        let joined = JoinedBreaker::new((breaker, port), (settings, key), self.member);
         self.breakers.insert(id, joined);
         let (sender, receiver) = oneshot::channel();
         match self.link.phase() {
@@ -181,6 +183,11 @@ impl Machine {
         self.effects.push_back(Effect::Unwatch(id));
         self.effects
             .push_back(Effect::DropOrder(joined.port().clone()));
+        self.say_farewell(id, &mut joined, now);
+        true
+    }
+
+    fn say_farewell(&mut self, id: BreakerId, joined: &mut JoinedBreaker, now: Duration) {
         if self.link.is_up() && joined.has_answer() {
             self.quota.note(now);
             self.effects.push_back(Effect::Send(Outgoing {
@@ -191,7 +198,26 @@ impl Machine {
                 first: false,
             }));
         }
-        true
+    }
+
+    /// Lets a breaker that has got other settings move to the fleet that has them.
+    fn follow_settings(&mut self, id: BreakerId, now: Duration) {
+        let moved = |it: &JoinedBreaker| Some((it.new_settings()?, Arc::clone(it.name())));
+        let Some((settings, name)) = self.breakers.get(&id).and_then(moved) else {
+            return;
+        };
+        let Some(mut joined) = self.breakers.remove(&id) else {
+            return;
+        };
+        self.say_farewell(id, &mut joined, now);
+        self.effects
+            .push_back(Effect::DropOrder(joined.port().clone()));
+        if !joined.watches() {
+            self.effects
+                .push_back(Effect::Watch(id, joined.port().clone()));
+        }
+        let key = settings.key(&self.names, &name);
+        self.breakers.insert(id, joined.moved_to(settings, key));
     }
 
     /// Tells the listeners.
@@ -221,6 +247,10 @@ impl Machine {
                 let session = self.link.session();
                 return Some(Effect::Subscribe { session });
             }
+            if self.link.ping(now) {
+                let session = self.link.session();
+                return Some(Effect::Ping { session });
+            }
             if !matches!(self.link.phase(), Phase::Trying | Phase::Up) || self.quota.next() > now {
                 return None;
             }
@@ -234,12 +264,14 @@ impl Machine {
             }
             if let Some(outgoing) = self.tick(id, now) {
                 self.quota.note(now);
+                self.link.note(now);
                 return Some(Effect::Send(outgoing));
             }
         }
     }
 
     fn tick(&mut self, id: BreakerId, now: Duration) -> Option<Outgoing> {
+        self.follow_settings(id, now);
         let (key, request) = self.with(id, now, |joined, random| {
             let request = joined.tick(now, random);
             (joined.key().clone(), request)
@@ -283,8 +315,8 @@ impl Machine {
             Phase::Subscribing => None,
             Phase::Trying if self.breakers.values().any(JoinedBreaker::is_waiting) => None,
             Phase::Trying | Phase::Up => {
-                let (at, _) = self.schedule.first()?;
-                Some(at.max(self.quota.next()))
+                let tick = self.schedule.first().map(|it| it.0.max(self.quota.next()));
+                tick.into_iter().chain(self.link.ping_at()).min()
             }
         }
     }
@@ -338,18 +370,38 @@ impl Machine {
         if it.session != self.link.session() || matches!(self.link.phase(), Phase::Waiting { .. }) {
             return;
         }
+        self.link.note(now);
+        let joined = self.breakers.get(&it.breaker);
+        let is_current = joined.is_some_and(|joined| *joined.key() == it.key);
         match answer {
             Ok(reply) => {
                 self.answers(now);
-                self.learn(it.breaker, &reply, now);
+                if is_current {
+                    self.learn(it.breaker, &reply, now);
+                }
             }
             Err(error) => {
-                let was_refused = matches!(error, StoreError::Refused(_));
-                self.with(it.breaker, now, |joined, _| joined.failed(was_refused));
+                if is_current {
+                    let was_refused = matches!(error, StoreError::Refused(_));
+                    self.with(it.breaker, now, |joined, _| joined.failed(was_refused));
+                }
                 if self.link.missed() {
                     self.lost(it.session, &text(&error), now);
                 }
             }
+        }
+    }
+
+    /// A ping was answered, or wasn't.
+    pub fn pinged(&mut self, session: u64, answer: Result<(), StoreError>, now: Duration) {
+        if session != self.link.session() || !self.link.is_up() {
+            return;
+        }
+        let is_gone = self.link.pinged(answer.is_ok(), now);
+        if let Err(error) = answer
+            && is_gone
+        {
+            self.lost(session, &text(&error), now);
         }
     }
 

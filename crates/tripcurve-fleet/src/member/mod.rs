@@ -20,6 +20,7 @@ mod recovery;
 mod reporting;
 mod request;
 mod schedule;
+mod settings;
 mod joined_breaker;
 mod status;
 mod task;

@@ -11,6 +11,9 @@ const MEAN: Duration = Duration::from_secs(30);
 /// The mean time between two pulses while the fleet isn't closed.
 const MEAN_IN_OUTAGE: Duration = Duration::from_secs(5);
 
+/// A store keeps what was announced for so long at least.
+const KEPT: Duration = Duration::from_secs(60);
+
 /// What a member has announced of a breaker's traffic.
 #[derive(Debug, Default)]
 pub(super) struct Pulses {
@@ -21,6 +24,8 @@ pub(super) struct Pulses {
     silent: bool,
     /// Whether no pulse was sent because there were no calls.
     idle: bool,
+    /// When the store last answered a pulse.
+    answered_at: Duration,
     /// Whether the store has answered a pulse since it works.
     pub(super) answered: bool,
 }
@@ -65,6 +70,16 @@ impl Pulses {
         self.due = now + random.about(mean);
     }
 
+    /// The store has answered a pulse.
+    pub(super) fn answered(&mut self, now: Duration) {
+        (self.answered, self.answered_at) = (true, now);
+    }
+
+    /// Whether the store may have forgotten what was announced. Then failures don't count.
+    pub(super) fn is_forgotten(&self, now: Duration) -> bool {
+        now.saturating_sub(self.answered_at) >= KEPT
+    }
+
     /// Makes a pulse due at once.
     pub(super) fn hurry(&mut self) {
         self.due = Duration::ZERO;
@@ -96,6 +111,14 @@ mod tests {
         assert!(!pulses.changed(&traffic, false) && pulses.changed(&traffic, true));
         assert!(pulses.announce(&traffic, 10.0, true).abs() < 1e-9);
         assert!(pulses.changed(&traffic, false) && !pulses.changed(&traffic, true));
+    }
+
+    #[test]
+    fn after_a_minute_without_a_pulse_the_store_may_have_forgotten_it() {
+        let mut pulses = Pulses::default();
+        pulses.answered(SECOND);
+        assert!(pulses.answered && !pulses.is_forgotten(60 * SECOND));
+        assert!(pulses.is_forgotten(61 * SECOND));
     }
 
     #[test]

@@ -178,6 +178,7 @@ enum Event<S: Store> {
     Poke(Poke),
     Unreported(BreakerId),
     Answered(Box<(Outgoing, Result<Reply, StoreError>)>),
+    Pinged(u64, Result<(), StoreError>),
     Subscribed(u64, Result<S::Announcements, StoreError>),
     Announced(Announcement),
     /// The announcements of this session have ended.
@@ -237,6 +238,14 @@ impl<S: Store> Task<S> {
                     Event::Answered(Box::new((outgoing, answer)))
                 }));
             }
+            Effect::Ping { session } => {
+                let (store, shared) = (Arc::clone(&self.store), Arc::clone(&self.shared));
+                self.jobs.push(Box::pin(async move {
+                    let namespace = shared.machine(|machine, _| machine.namespace().to_owned());
+                    let answer = limited(ANSWER, store.ping(&namespace)).await;
+                    Event::Pinged(session, answer)
+                }));
+            }
             Effect::Watch(id, port) => {
                 let (watch, handle) = abortable(async move { port.until_unreported().await });
                 self.watches.insert(id, handle);
@@ -274,6 +283,7 @@ impl<S: Store> Task<S> {
                 let (outgoing, answer) = *it;
                 machine.answered(&outgoing, answer, now);
             }
+            Event::Pinged(session, answer) => machine.pinged(session, answer, now),
             Event::Subscribed(session, Ok(announcements)) => {
                 self.announcements = Some((session, announcements));
                 machine.subscribed(session, now);

@@ -1,10 +1,10 @@
 //! Connections to one server or to a cluster, with their time limits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSubStream};
-use redis::{Client, RedisError, RedisResult, ScriptInvocation};
+use redis::{Client, Cmd, RedisError, RedisResult, ScriptInvocation};
 #[cfg(feature = "cluster")]
 use redis::{cluster::ClusterClient, cluster_async::ClusterConnection};
 #[cfg(feature = "cluster")]
@@ -23,15 +23,50 @@ const ANSWER: Duration = Duration::from_millis(250);
 /// A connection that is made when it is needed. Clones share it.
 #[derive(Clone)]
 pub(super) enum Connection {
-    Single(ConnectionManager, Arc<Client>),
+    Single(Arc<Single>),
     #[cfg(feature = "cluster")]
     Cluster(Arc<Cluster>),
+}
+
+pub(super) struct Single {
+    client: Client,
+    /// Held for a moment, to clone or to replace it.
+    connection: Mutex<ConnectionManager>,
+}
+
+impl Single {
+    pub(super) fn connection(&self) -> ConnectionManager {
+        let connection = self.connection.lock();
+        connection.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets the next message make a connection.
+    fn renew(&self) -> RedisResult<()> {
+        let new = managed(&self.client)?;
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *connection = new;
+        Ok(())
+    }
+}
+
+/// A connection that is made with the first message.
+fn managed(client: &Client) -> RedisResult<ConnectionManager> {
+    // One attempt: a member waits for the next message rather than for the server.
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(CONNECT))
+        .set_response_timeout(Some(ANSWER))
+        .set_number_of_retries(0);
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
 }
 
 #[cfg(feature = "cluster")]
 pub(super) struct Cluster {
     client: ClusterClient,
-    connection: OnceCell<ClusterConnection>,
+    /// Held for a moment, to clone or to replace it.
+    connection: Mutex<Arc<OnceCell<ClusterConnection>>>,
     /// For announcements. The servers of a cluster pass them on to each other.
     servers: Vec<Client>,
 }
@@ -40,13 +75,8 @@ impl Connection {
     pub(super) fn single(address: &str) -> RedisResult<Self> {
         prepare(address);
         let client = Client::open(address)?;
-        // One attempt: a member waits for the next message rather than for the server.
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(ANSWER))
-            .set_number_of_retries(0);
-        let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
-        Ok(Self::Single(connection, Arc::new(client)))
+        let connection = Mutex::new(managed(&client)?);
+        Ok(Self::Single(Arc::new(Single { client, connection })))
     }
 
     #[cfg(feature = "cluster")]
@@ -64,29 +94,40 @@ impl Connection {
         let servers = addresses.iter().map(|&it| Client::open(it));
         Ok(Self::Cluster(Arc::new(Cluster {
             client,
-            connection: OnceCell::new(),
+            connection: Mutex::default(),
             servers: servers.collect::<Result<_, _>>()?,
         })))
     }
 
     pub(super) async fn invoke(&self, call: &ScriptInvocation<'_>) -> RedisResult<Vec<i64>> {
         match self {
-            Self::Single(connection, _) => call.invoke_async(&mut connection.clone()).await,
+            Self::Single(it) => call.invoke_async(&mut it.connection()).await,
             #[cfg(feature = "cluster")]
-            Self::Cluster(it) => {
-                let connect = || it.client.get_async_connection();
-                let connection = it.connection.get_or_try_init(connect).await?;
-                call.invoke_async(&mut connection.clone()).await
-            }
+            Self::Cluster(it) => call.invoke_async(&mut it.connection().await?).await,
         }
     }
 
-    /// Subscribes to a channel, on a connection of its own.
+    pub(super) async fn run(&self, command: &Cmd) -> RedisResult<()> {
+        match self {
+            Self::Single(it) => command.query_async(&mut it.connection()).await,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(it) => command.query_async(&mut it.connection().await?).await,
+        }
+    }
+
+    /// Subscribes to a channel, on a connection of its own. Messages get a new connection too.
+    ///
+    /// A member subscribes again when the store hasn't answered. Then the old connection may be
+    /// dead without a word, for example because a firewall has forgotten it.
     pub(super) async fn subscribe(&self, channel: &str) -> Result<PubSubStream, StoreError> {
         match self {
-            Self::Single(_, client) => subscribe(client, channel).await,
+            Self::Single(it) => {
+                it.renew().map_err(unavailable)?;
+                subscribe(&it.client, channel).await
+            }
             #[cfg(feature = "cluster")]
             Self::Cluster(it) => {
+                it.renew();
                 let mut failed = None;
                 for server in &it.servers {
                     match subscribe(server, channel).await {
@@ -97,6 +138,24 @@ impl Connection {
                 Err(failed.unwrap_or(StoreError::Garbled("a cluster without servers")))
             }
         }
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl Cluster {
+    async fn connection(&self) -> RedisResult<ClusterConnection> {
+        let cell = {
+            let connection = self.connection.lock();
+            Arc::clone(&connection.unwrap_or_else(PoisonError::into_inner))
+        };
+        let connect = || self.client.get_async_connection();
+        cell.get_or_try_init(connect).await.cloned()
+    }
+
+    /// Lets the next message make a connection.
+    fn renew(&self) {
+        let connection = self.connection.lock();
+        *connection.unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }
 }
 

@@ -240,6 +240,15 @@ impl Store for RedisStore {
         self.invoke(key, it).await
     }
 
+    async fn ping(&self, namespace: &str) -> Result<(), StoreError> {
+        // A write that the server refuses if it would refuse a script's writes. The key doesn't
+        // exist, so nothing is written, logged or sent to replicas.
+        let mut write = redis::cmd("SET");
+        let key = format!("{}:none", key::channel(namespace));
+        write.arg(key).arg(0).arg("PX").arg(1).arg("XX");
+        self.connection.run(&write).await.map_err(unavailable)
+    }
+
     async fn announcements(&self, namespace: &str) -> Result<RedisAnnouncements, StoreError> {
         let messages = self.connection.subscribe(&key::channel(namespace)).await?;
         Ok(RedisAnnouncements { messages })

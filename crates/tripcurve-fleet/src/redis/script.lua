@@ -10,6 +10,7 @@ local call = redis.call
 local EXACT, SHARE, GAIN, RATE = 2 ^ 53 - 1, 65536, 524288, 10000000000
 local WAIT, ROUND = 60000, 1000000000
 local LIFETIME, CLAIM, AHEAD, TURN = 3600000, 1000, 86400000, 60000
+local BACK = 10000
 local MAX_EXPECTED, MAX_SUM, MAX_MEMBERS = 9000000000000, 100000000000, 100000
 local MAX_FAILURES, MAX_ENTRIES, MAX_LEASES = 100000, 2048, 64
 local CLOSED, OPEN, RAMP = 0, 1, 2
@@ -56,7 +57,9 @@ for m, good, bad in string.gmatch(stored[3] or '', '(%x+) (%d+) (%d+)') do
 end
 
 local time = call('TIME')
-local now = max(time[1] * 1000 + floor(time[2] / 1000), st.last, 1)
+local clock = time[1] * 1000 + floor(time[2] / 1000)
+local is_back = st.last - clock > BACK
+local now = max(clock, is_back and 0 or st.last, 1)
 
 -- The bounds of each number, in the order of the arguments.
 local channel, operation, member = ARGV[1], ARGV[2], ARGV[3]
@@ -169,7 +172,7 @@ local function begin_round(admitted, round_number)
 end
 
 -- Time: what is too old goes, the expected calls grow, and rates fade.
-if now - st.last >= LIFETIME then
+if is_back or now - st.last >= LIFETIME then
     if st.last > 0 then
         call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
     end
@@ -178,6 +181,11 @@ if now - st.last >= LIFETIME then
 end
 if st.last == 0 then
     st.share, st.turned = SHARE, now
+end
+-- Failures go on, but the calls that belong to them aren't expected.
+if clock < st.last then
+    end_excursion('u')
+    end_excursion('t')
 end
 local function expect(x, calls)
     if st[x .. 'f'] > 0 then
@@ -418,7 +426,9 @@ local OPERATIONS = {}
 function OPERATIONS.report()
     local counted = 0
     if st.state == CLOSED and from[1] == st.epoch then
-        local entry = new_entry(a[1])
+        -- Without announced traffic, a member's failures can't be compared with its calls.
+        local announced = call('HGET', newer, member) or call('HGET', older, member)
+        local entry = announced and new_entry(a[1])
         if entry then
             counted = 1
             add('u', entry, 2, a[2], a[3], a[4], a[5], excess(a[6]))

@@ -1,6 +1,7 @@
 //! Reports, rates, trips, and a store that lost its data.
 
-use super::{BEYOND, LEAST, Stage, claims, failure, key, member, next, open, ramp, report, view};
+use super::{BEYOND, LEAST, Stage, announce, claims, failure, key, member, next, open, ramp};
+use super::{report, view};
 use crate::message::{
     Alternative, Claim, FleetState, FleetView, LoudSums, Member, Report, SHARE, Sender, Trip, Weigh,
 };
@@ -9,6 +10,7 @@ use crate::store::{Store, StoreError};
 /// A report that is sent again changes nothing.
 pub(super) async fn a_report_counts_once(stage: &impl Stage) {
     let key = key("once");
+    announce(stage, &key, [1, 2]).await;
     let first = report(stage, &key, &failure(member(1), 1)).await;
     assert!(first.counted);
     assert_eq!((first.usual.failures, first.usual.surprise), (1, 1_179));
@@ -21,6 +23,20 @@ pub(super) async fn a_report_counts_once(stage: &impl Stage) {
     );
     let second = report(stage, &key, &failure(member(2), 1)).await;
     assert_eq!((second.counted, second.usual.failures), (true, 2));
+}
+
+/// Failures of a member without announced traffic can't be compared with its calls.
+pub(super) async fn a_report_without_announced_traffic_does_not_count(stage: &impl Stage) {
+    let key = key("unannounced");
+    announce(stage, &key, [2]).await;
+    let first = report(stage, &key, &failure(member(1), 1)).await;
+    assert_eq!((first.counted, first.usual.failures), (false, 0));
+    announce(stage, &key, [1]).await;
+    // Its number hasn't been counted.
+    let second = report(stage, &key, &failure(member(1), 1)).await;
+    assert_eq!((second.counted, second.usual.failures), (true, 1));
+    stage.clear().await;
+    assert!(!report(stage, &key, &failure(member(1), 2)).await.counted);
 }
 
 /// A member's newest rate counts, for one to two minutes.
@@ -43,6 +59,7 @@ pub(super) async fn rates_replace_each_other_and_fade(stage: &impl Stage) {
 pub(super) async fn expected_calls_grow_with_time(stage: &impl Stage) {
     let key = key("calls");
     view(stage, &key, member(1), 10_000).await;
+    announce(stage, &key, [2]).await;
     let batch = Report {
         failures: 4,
         surprise: 4 * 2_048,
@@ -66,6 +83,7 @@ pub(super) async fn expected_calls_grow_with_time(stage: &impl Stage) {
 /// A message with one number out of bounds is refused whole.
 pub(super) async fn a_message_out_of_bounds_changes_nothing(stage: &impl Stage) {
     let key = key("bounds");
+    announce(stage, &key, [1]).await;
     let before = report(stage, &key, &failure(member(1), 1)).await;
     let fine = failure(member(1), 2);
     let outside = [
@@ -141,6 +159,7 @@ pub(super) async fn one_trip_wins_and_is_announced(stage: &impl Stage) {
         .announcements("suite")
         .await
         .expect("a stream");
+    announce(stage, &key, [1]).await;
     let trip = claims(&report(stage, &key, &failure(member(1), 1)).await);
     let first = stage.store().trip(&key, &trip).await.expect("an answer");
     let second = stage.store().trip(&key, &trip).await.expect("an answer");
@@ -162,6 +181,7 @@ pub(super) async fn one_trip_wins_and_is_announced(stage: &impl Stage) {
 /// Sums that have shrunk, another excursion and another epoch open nothing.
 pub(super) async fn a_trip_needs_the_sums_that_it_names(stage: &impl Stage) {
     let key = key("claims");
+    announce(stage, &key, 1..=3).await;
     let trip = claims(&report(stage, &key, &failure(member(1), 1)).await);
     let tolerated = trip.tolerated.expect("a quarter is tolerated");
     let wrong = [

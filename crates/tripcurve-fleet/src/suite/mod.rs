@@ -83,7 +83,10 @@ const BEYOND: Alternative = Alternative {
 /// # Panics
 /// The store fails a check.
 pub async fn check(stage: &impl Stage) {
+    let asked = stage.store().ping("suite").await;
+    asked.expect("a store that works answers a ping");
     adding::a_report_counts_once(stage).await;
+    adding::a_report_without_announced_traffic_does_not_count(stage).await;
     adding::rates_replace_each_other_and_fade(stage).await;
     adding::expected_calls_grow_with_time(stage).await;
     adding::a_message_out_of_bounds_changes_nothing(stage).await;
@@ -154,8 +157,16 @@ async fn view(stage: &impl Stage, key: &FleetKey, sender: Sender, rate: u64) -> 
     pulsed.expect("an answer").view
 }
 
+/// Announces members that make no calls. Failures of a member that has announced nothing don't count.
+async fn announce(stage: &impl Stage, key: &FleetKey, members: impl IntoIterator<Item = u64>) {
+    for number in members {
+        view(stage, key, member(number), 0).await;
+    }
+}
+
 /// Opens a fleet. The first probe is due after 500 ms.
 async fn open(stage: &impl Stage, key: &FleetKey) -> FleetView {
+    announce(stage, key, [1]).await;
     let reported = report(stage, key, &failure(member(1), 1)).await;
     let Tripped { view, won } = stage
         .store()

@@ -157,12 +157,15 @@ fn nothing(excursion: &Excursion, now: u64) -> LoudSums {
 
 impl FleetSums {
     /// Returns whether the report counts.
+    ///
+    /// It doesn't if the member has announced no traffic. Its failures would be compared with the
+    /// calls of others: all members fail a little, and an emptied store knows the traffic of few.
     pub(super) fn count(&mut self, it: &Report, now: u64) -> bool {
         if self.state != FleetState::Closed || it.sender.epoch != self.epoch {
             return false;
         }
         let member = it.sender.member.0;
-        if !self.is_new(member, it.number, now) {
+        if self.rates.of(member).is_none() || !self.is_new(member, it.number, now) {
             return false;
         }
         let (normal, rate) = (self.rates.normal(), self.rates.sum());

@@ -5,8 +5,9 @@
 //!
 //! A message is either refused whole and changes nothing, or it takes these steps:
 //!
-//! 1. Time never goes back: an older time is taken for the last one. After an hour without messages
-//!    the state is empty.
+//! 1. Time never goes back: an older time is taken for the last one, and no evidence outlives such a
+//!    message. If the time is more than 10 s older, or after an hour without messages, the state is
+//!    empty.
 //! 2. The expected calls grow by the fleet's call rate. Announced rates older than two minutes go.
 //! 3. If the sender knows a higher epoch, its state is taken over.
 //! 4. The message is applied.
@@ -25,6 +26,11 @@ use recovery::{Ramp, Turn};
 
 /// The time after which a state without messages is empty, in ms.
 pub const LIFETIME_MS: u64 = 3_600_000;
+
+/// If the clock goes back farther than this, in ms, the state is empty.
+///
+/// Otherwise an open fleet would wait for its next probe until the clock has caught up.
+const BACK_MS: u64 = 10_000;
 
 /// How old the sums of a trip may be, in ms.
 const CLAIM_MS: u64 = 1_000;
@@ -157,14 +163,20 @@ impl FleetSums {
         time: u64,
         act: impl FnOnce(&mut Self, u64, &mut bool) -> A,
     ) -> Result<Applied<A>, Refused> {
-        let now = time.max(self.last).max(1);
+        let is_back = self.last.saturating_sub(time) > BACK_MS;
+        let now = time.max(if is_back { 1 } else { self.last.max(1) });
         message.check(now)?;
-        if now - self.last >= LIFETIME_MS {
+        if is_back || now - self.last >= LIFETIME_MS {
             *self = Self::default();
         }
         if self.last == 0 {
             self.share = SHARE;
             self.rates.begin(now);
+        }
+        if time < self.last {
+            // Failures go on, but the calls that belong to them aren't expected.
+            self.usual.end(now);
+            self.tolerated.end(now);
         }
         self.advance(now);
         let mut changed = self.learn(message.sender(), now);

@@ -27,6 +27,11 @@ fn text(numbers: &[u64]) -> String {
 }
 
 impl FleetSums {
+    /// Whether a member has announced traffic.
+    pub(crate) fn knows(&self, member: u64) -> bool {
+        self.rates.of(member).is_some()
+    }
+
     pub(crate) fn stored(&self) -> Stored {
         let state = match self.state {
             FleetState::Closed => 0,

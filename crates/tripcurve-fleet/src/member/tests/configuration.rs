@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tripcurve::{CircuitBreaker, TripPolicy};
 
+use super::processes::SECOND;
 use crate::key::{FleetKey, Meaning};
 use crate::member::{Effect, Fleet, JoinError, Machine, Names, Notice, Reply, Request, SpawnError};
 use crate::memory::MemoryStore;
@@ -161,4 +162,96 @@ fn members_with_other_settings_are_warned_of() {
             .to_string()
             .ends_with("limit of slow calls and classifier word")
     );
+}
+
+/// The failure rate that a breaker tolerates.
+fn tolerating(share: f64) -> tripcurve::CircuitBreakerBuilder {
+    let policy = TripPolicy::adaptive().tolerate(share);
+    CircuitBreaker::builder("payments").trip_when(policy)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_tolerates_another_failure_rate_moves_to_the_fleet_that_does() {
+    let store = MemoryStore::new();
+    let member = || {
+        let builder = Fleet::builder("shop").store(store.clone());
+        builder.spawn().unwrap()
+    };
+    let (mover, stays, elsewhere) = (member(), member(), member());
+    let [moved, stayed] = [0.25, 0.25].map(|it| tolerating(it).build().unwrap());
+    let other = tolerating(0.5).build().unwrap();
+    for (fleet, breaker) in [(&mover, &moved), (&stays, &stayed), (&elsewhere, &other)] {
+        fleet.join(breaker).unwrap().await;
+    }
+    let members = |fleet: &Fleet| fleet.status().breakers[0].members;
+    assert_eq!(members(&stays), 2);
+    moved.reconfigure(tolerating(0.5)).unwrap();
+    tokio::time::sleep(2 * SECOND).await;
+    assert_eq!(members(&mover), 2);
+    // The two fleets are told of failures of their own members only.
+    for (breaker, fleet, members) in [(&moved, &mover, 2), (&other, &elsewhere, 2)] {
+        breaker.try_acquire().unwrap().failure();
+        tokio::time::sleep(SECOND / 10).await;
+        let status = fleet.status();
+        assert_eq!(status.breakers[0].members, members);
+        assert!(status.breakers[0].standing.is_some());
+    }
+    stayed.try_acquire().unwrap().failure();
+    tokio::time::sleep(SECOND / 10).await;
+    let standing = stays.status().breakers[0].standing.unwrap();
+    assert_eq!(standing.usual.failures, 1);
+}
+
+#[test]
+fn a_breaker_that_moves_tells_its_former_fleet_and_ignores_what_it_answers() {
+    let mut machine = machine(&["payments"]);
+    let breaker = tolerating(0.25).build().unwrap();
+    let (mut now, mut sent) = (SECOND, Vec::new());
+    assert!(machine.leave("payments", now));
+    let _joined = machine.join(&breaker, now).unwrap();
+    let mut poll = |machine: &mut Machine, now| {
+        while let Some(effect) = machine.poll(now) {
+            if let Effect::Send(it) = effect {
+                sent.push(it);
+            }
+        }
+        std::mem::take(&mut sent)
+    };
+    let first = poll(&mut machine, now).pop().unwrap();
+    let pulsed = |state| {
+        let view = FleetView {
+            epoch: 7,
+            state,
+            turn: 1,
+            ..FleetView::default()
+        };
+        Ok(Reply::Pulse(Pulsed {
+            view,
+            counted: true,
+        }))
+    };
+    machine.answered(&first, pulsed(FleetState::Closed), now);
+    // Another pulse is under way when the breaker gets other settings.
+    now += 40 * SECOND;
+    breaker.try_acquire().unwrap().failure();
+    machine.fails(first.breaker, now);
+    let old = poll(&mut machine, now).pop().unwrap();
+    breaker.reconfigure(tolerating(0.5)).unwrap();
+    now += 2 * SECOND;
+    let new = poll(&mut machine, now);
+    let [farewell, new] = &*new else {
+        panic!("{new:?}")
+    };
+    let (farewell, new) = if farewell.key == old.key {
+        (farewell, new)
+    } else {
+        (new, farewell)
+    };
+    assert!(matches!(&farewell.request, Request::Pulse(it) if it.rate == 0));
+    assert_eq!(farewell.key, old.key);
+    assert_ne!(new.key, old.key);
+    machine.answered(&old, pulsed(FleetState::Open), now);
+    assert_eq!(machine.status(now).breakers[0].state, FleetState::Closed);
+    machine.answered(new, pulsed(FleetState::Open), now);
+    assert_eq!(machine.status(now).breakers[0].state, FleetState::Open);
 }

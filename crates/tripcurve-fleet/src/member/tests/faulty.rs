@@ -20,6 +20,8 @@ pub(super) enum Fault {
     None,
     /// Each message fails at once.
     Refuses,
+    /// Each message fails at once, and pings are answered.
+    RefusesMessages,
     /// Each answer takes 100 ms.
     Slow,
     /// No message is answered.
@@ -42,6 +44,7 @@ struct Faults {
     fault: Mutex<Fault>,
     messages: AtomicU64,
     pulses: AtomicU64,
+    pings: AtomicU64,
     listeners: Mutex<Vec<UnboundedSender<Announcement>>>,
 }
 
@@ -68,6 +71,10 @@ impl Faulty {
         self.faults.messages.load(Ordering::Relaxed)
     }
 
+    pub(super) fn pings(&self) -> u64 {
+        self.faults.pings.load(Ordering::Relaxed)
+    }
+
     pub(super) fn pulses(&self) -> u64 {
         self.faults.pulses.load(Ordering::Relaxed)
     }
@@ -81,9 +88,18 @@ impl Faulty {
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         self.faults.messages.fetch_add(1, Ordering::Relaxed);
+        self.answer(answer).await
+    }
+
+    async fn answer<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         match self.fault() {
             Fault::None | Fault::LosesAnnouncements => answer.await,
-            Fault::Refuses => Err(StoreError::Unavailable("connection refused".into())),
+            Fault::Refuses | Fault::RefusesMessages => {
+                Err(StoreError::Unavailable("connection refused".into()))
+            }
             Fault::Slow => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 answer.await
@@ -131,6 +147,14 @@ impl Store for Faulty {
 
     async fn step(&self, key: &FleetKey, it: &Step) -> Result<Stepped, StoreError> {
         self.pass(self.store.step(key, it)).await
+    }
+
+    async fn ping(&self, namespace: &str) -> Result<(), StoreError> {
+        self.faults.pings.fetch_add(1, Ordering::Relaxed);
+        match self.fault() {
+            Fault::RefusesMessages => Ok(()),
+            _ => self.answer(self.store.ping(namespace)).await,
+        }
     }
 
     async fn announcements(&self, namespace: &str) -> Result<Self::Announcements, StoreError> {

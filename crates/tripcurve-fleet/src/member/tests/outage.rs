@@ -69,6 +69,12 @@ async fn two_members_that_lie_open_nobody() {
             };
             let epoch = store_view(&store, &key).await;
             let sender = Sender::knowing(Member(liar), &epoch);
+            let pulse = Pulse {
+                sender,
+                rate: 1_000,
+                normal: 655,
+            };
+            store.pulse(&key, &pulse).await.unwrap();
             let report = judge.report(sender, number, failures);
             assert!(store.report(&key, &report).await.unwrap().counted);
         }

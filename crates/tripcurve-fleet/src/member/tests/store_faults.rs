@@ -57,6 +57,53 @@ async fn a_store_that_hangs_is_known_within_a_second_of_the_first_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_is_known_within_a_second_by_members_that_have_nothing_to_say() {
+    let store = Faulty::new(&store());
+    let mut processes = Processes::new(20, 10, &store).await;
+    for wait in [0, 130, 390] {
+        processes
+            .run(Duration::from_millis(wait), |_, _| true)
+            .await;
+        store.set(Fault::Hangs);
+        processes.run(SECOND, |_, _| true).await;
+        for number in 0..20 {
+            assert!(!is_connected(&processes, number) && tells_local_only(&processes, number));
+        }
+        store.set(Fault::None);
+        processes.run(7 * SECOND, |_, _| true).await;
+        assert!((0..20).all(|it| is_connected(&processes, it)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_answers_nothing_but_pings_is_gone_with_the_second_message() {
+    let store = Faulty::new(&store());
+    let mut processes = Processes::new(20, 10, &store).await;
+    store.set(Fault::RefusesMessages);
+    processes.run(SECOND, |_, time| time % 3 > 0).await;
+    for number in 0..20 {
+        assert!(!is_connected(&processes, number) && tells_local_only(&processes, number));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_are_sent_for_lack_of_messages_only() {
+    let store = Faulty::new(&store());
+    let mut processes = Processes::new(10, 100, &store).await;
+    let pings = |store: &Faulty, before: u64| store.pings() - before;
+    let before = store.pings();
+    processes.run(10 * SECOND, |_, _| true).await;
+    let silent = pings(&store, before);
+    // Each of 10 members, 2.5 times a second.
+    assert!((230..=250).contains(&silent), "{silent}");
+    let before = store.pings();
+    // One call in twenty fails, so there are four reports a second.
+    processes.run(10 * SECOND, |_, time| time % 200 >= 10).await;
+    let busy = pings(&store, before);
+    assert!(busy < silent / 10, "{busy}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_a_slow_store_failures_form_batches_and_members_open_as_one() {
     let store = Faulty::new(&store());
     let mut processes = Processes::new(20, 10, &store).await;
@@ -131,6 +178,37 @@ async fn an_emptied_store_learns_of_an_open_fleet_from_its_members() {
     processes
         .until(State::Closed, 20 * SECOND, |_, _| true)
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_emptied_while_calls_usually_fail_opens_nobody() {
+    for usually in [10, 50, 200] {
+        let memory = store();
+        let mut processes = Processes::empty();
+        for _ in 0..100 {
+            processes.enter(10, memory.clone());
+        }
+        // Each member has other calls that fail.
+        let mut random = 1_u64;
+        let mut is_good = move |_: usize, _: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % 1_000 >= usually
+        };
+        processes.run(60 * SECOND, &mut is_good).await;
+        for _ in 0..3 {
+            memory.clear();
+            for _ in 0..100 {
+                processes.run(SECOND / 10, &mut is_good).await;
+                let opened = processes.all.iter().any(|it| {
+                    let status = it.fleet.status();
+                    status.breakers[0].state != FleetState::Closed
+                });
+                assert!(!opened, "{usually} in 1,000");
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,6 +55,9 @@ fn the_script_holds_as_many_members_as_the_sums() {
         }; 4];
         for member in 0..2_100 {
             let sender = Sender::new(Member(member));
+            let it = pulse(member);
+            let expected = sums.pulse(&it, START).unwrap().answer;
+            assert_eq!(store.pulse(&key, &it).await.unwrap(), expected);
             let it = Report {
                 sender,
                 number: 1,
