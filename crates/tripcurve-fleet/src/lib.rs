@@ -14,6 +14,7 @@
 //! | `redis`, on by default | `redis::RedisStore` | redis, tokio |
 //! | `cluster` | `RedisStore::cluster` | those of redis's feature `cluster-async` |
 //! | `config` | `Fleet::from_config`, the fleet of a configuration file | tripcurve-config |
+//! | `dashboard` | `Fleet::for_dashboard`, what a dashboard shows of the fleet | tripcurve-dashboard |
 //! | `tls` | addresses that begin with `rediss://` | rustls with *ring* |
 //! | `registry` | `Fleet::join_all`, for all breakers of a registry | those of tripcurve's feature `registry` |
 //! | `store-suite` | `suite`, for those who write a store | none |
