@@ -3,6 +3,7 @@
 //! They are ignored unless they are asked for:
 //! `cargo test -p tripcurve-fleet -- --include-ignored`.
 
+mod access;
 mod against_sums;
 #[cfg(any(feature = "cluster", feature = "tls"))]
 mod elsewhere;
