@@ -58,8 +58,8 @@ export class DetailView {
     this.keysPanel.hidden = true;
     this.durationsPanel = panel("How long calls take", this.durations);
     this.fleet = Object.fromEntries([
-      ["state", "State"], ["members", "Members"], ["calls", "Calls a second"], ["usual", "Evidence"], ["tolerated", "Beyond what is tolerated"],
-      ["without", "Without the loudest"], ["out", "Left out as too loud"],
+      ["state", "State"], ["members", "Members"], ["calls", "Calls a second"], ["usual", "Evidence (nats)"], ["tolerated", "Beyond tolerated (nats)"],
+      ["without", "Without loudest (nats)"], ["out", "Left out as too loud"],
     ].map(([name, word]) => [name, tile(word)]));
     this.fleetWhy = h("p", { class: "why" });
     this.fleetPanel = panel("Fleet", this.fleetWhy, h("dl", { class: "tiles" }, ...Object.values(this.fleet).map((it) => it.node)));
@@ -154,14 +154,14 @@ export class DetailView {
     if (fleet === null) return;
     put(this.fleetWhy, fleet.local_only === null ? "" : `This program decides for itself: ${fleet.local_only}.`);
     const test = (against) => fleet.tests.find((it) => it.against === against);
-    const nats = (value, needed) => `${value.toFixed(1)} of ${needed.toFixed(1)} nats`;
+    const nats = (value, needed) => `${value.toFixed(1)} / ${needed.toFixed(1)}`;
     const usual = test("usual");
     const tolerated = test("tolerated");
     // A trip takes enough in each test, so the test that is furthest from it counts.
     const without = fleet.tests.filter((it) => it.without_loudest !== null)
       .sort((a, b) => (a.without_loudest - a.needed_without_loudest) - (b.without_loudest - b.needed_without_loudest))[0];
     const values = {
-      state: { closed: "closed", open: "open", ramp: `lets ${percent(fleet.share)} through` }[fleet.state],
+      state: { closed: "closed", open: "open", ramp: `ramp, ${percent(fleet.share)}` }[fleet.state],
       members: count(fleet.members), calls: perSecond(fleet.calls_per_second),
       usual: usual ? nats(usual.evidence, usual.needed) : null,
       tolerated: tolerated ? nats(tolerated.evidence, tolerated.needed) : null,

@@ -195,7 +195,9 @@ async function showsAFleet(without) {
   await panel.waitFor();
   assert.match(await panel.textContent(), /Stateclosed.*Members20.*Left out as too loud0/s);
   // The page knows the evidence when a call of this program has failed.
-  await until("the evidence", async () => /Evidence-?[0-9.]+ of [0-9.]+ nats/.test(await panel.textContent()), 30_000);
+  await until("the evidence", async () => /Evidence \(nats\)-?[0-9.]+ \/ [0-9.]+/.test(await panel.textContent()), 30_000);
+  const cut = await panel.locator("dd").evaluateAll((all) => all.filter((it) => it.scrollWidth > it.clientWidth).map((it) => it.textContent));
+  assert.deepEqual(cut, []);
   const minor = await accessible(page, "a breaker of a fleet");
   await page.screenshot({ path: `${root}/target/dashboard/fleet-1280-light.png` });
   // Two members aren't enough, and nineteen are.
@@ -203,7 +205,7 @@ async function showsAFleet(without) {
   await page.waitForTimeout(3_000);
   assert.match(await panel.textContent(), /Stateclosed/);
   await fetch(new URL("/stage/fleet/19", stage.url), { method: "POST" });
-  await until("the fleet is open", async () => /State(open|lets)/.test(await panel.textContent()), 20_000);
+  await until("the fleet is open", async () => /State(open|ramp)/.test(await panel.textContent()), 20_000);
   await until("the reason", async () => (await page.locator(".hero .why").textContent()).length > 10);
   assert.deepEqual(seen, { errors: [], elsewhere: [] });
   done(`a fleet is shown where a breaker has joined one, and opens it (${minor} smaller findings of axe-core)`);
