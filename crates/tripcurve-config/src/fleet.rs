@@ -18,10 +18,10 @@ const SCHEMES: [&str; 3] = ["redis://", "rediss://", "unix://"];
 section! {
     /// The settings of a member of a fleet.
     pub(crate) struct FleetKeys {
-        /// The address of the store that all members share, such as "redis://10.0.0.1:6379/".
+        /// The address of the store that all members share, such as `redis://10.0.0.1:6379/`.
         address: Address,
         /// Instead of `address`: the name of the environment variable that has the address, such as
-        /// "REDIS_URL". So no password stands in the file.
+        /// `REDIS_URL`. So no password stands in the file.
         address_from: String { "minLength": 1, "maxLength": crate::named::MAX_NAME_CHARS },
         /// A name that all members share, such as that of the application. It must be there.
         namespace: String { "minLength": 1, "maxLength": crate::named::MAX_NAME_CHARS },

@@ -5,6 +5,7 @@
 
 mod access;
 mod against_sums;
+mod cost;
 #[cfg(any(feature = "cluster", feature = "tls"))]
 mod elsewhere;
 mod members;
