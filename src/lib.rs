@@ -316,6 +316,8 @@ pub mod guide {
     pub mod bulkheads {}
     #[doc = include_str!("docs/guide/keys.md")]
     pub mod keys {}
+    #[doc = include_str!("docs/guide/fleets.md")]
+    pub mod fleets {}
     #[doc = include_str!("docs/guide/commands.md")]
     pub mod commands {}
     #[doc = include_str!("docs/guide/reconfiguration.md")]

@@ -1,6 +1,6 @@
 //! Breakers in all kinds of trouble, so that each panel and each alert has something to show.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tripcurve::handles::OwnedPermit;
 use tripcurve::outcome::Report;
@@ -10,6 +10,9 @@ use tripcurve::{CircuitBreaker, TripPolicy};
 
 /// The limit of calls to the stock.
 const LIMIT: Duration = Duration::from_millis(100);
+
+/// All calls to the offers are good for so long: at least two scrapes.
+const GOOD_OFFERS: Duration = Duration::from_secs(32);
 
 /// A day on which most things go wrong.
 pub(crate) struct Outage {
@@ -21,6 +24,9 @@ pub(crate) struct Outage {
     _hung: OwnedPermit,
     /// It trips, recovers and trips again.
     prices: CircuitBreaker,
+    /// Its failures begin late, and don't trip it.
+    offers: CircuitBreaker,
+    begun: Instant,
     _mail: CircuitBreaker,
     _tenants: Registry<u32>,
 }
@@ -35,6 +41,9 @@ impl Outage {
             .latency(Recording::Combined);
         let stock = stock.build().unwrap();
         let prices = breaker("prices").trip_when(TripPolicy::classic());
+        let offers = breaker("offers")
+            .trip_when(TripPolicy::failure_rate(0.9))
+            .window(Window::time(Duration::from_secs(60), 10));
         let mail = breaker("mail").build().unwrap();
         mail.force_open();
         let tenants = Registry::<u32>::builder(CircuitBreaker::builder("tenants"))
@@ -49,6 +58,8 @@ impl Outage {
             _hung: stock.try_acquire_owned().unwrap(),
             stock,
             prices: prices.build().unwrap(),
+            offers: offers.build().unwrap(),
+            begun: Instant::now(),
             _mail: mail,
             _tenants: tenants,
         }
@@ -59,6 +70,10 @@ impl Outage {
         let fails = moment * 45 % 100 >= 55;
         let _ = self
             .search
+            .call(|| if fails { Err("timeout") } else { Ok(()) });
+        let fails = fails && self.begun.elapsed() > GOOD_OFFERS;
+        let _ = self
+            .offers
             .call(|| if fails { Err("timeout") } else { Ok(()) });
         let took = if moment.is_multiple_of(10) {
             2 * LIMIT

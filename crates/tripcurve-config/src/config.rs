@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer};
 use tripcurve::error::ConfigError;
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder};
 
+use crate::fleet::FleetKeys;
 use crate::named::Named;
 use crate::read::{At, Section, Words, read_section, section};
 use crate::registry::RegistryKeys;
@@ -94,6 +95,17 @@ section! {
     /// | `idle_after` | a duration: how long unused open breakers are kept beyond `capacity` |
     /// | `max_open_share` | the share of the breakers that policies may open at once, more than 0 and at most 1 |
     ///
+    /// The fleet that the process joins, in `fleet`, needs the feature `fleet`. It has these keys:
+    ///
+    /// | key | value |
+    /// |---|---|
+    /// | `address` | where the store is: `"redis://10.0.0.1:6379/"`; `rediss://` for TLS |
+    /// | `address_from` | instead: the name of the environment variable that has the address |
+    /// | `namespace` | a name that all members share |
+    /// | `zone` | optional: each zone is a fleet of its own |
+    /// | `classifier_word` | optional: a word that stands for what counts as a failure |
+    /// | `join` | a list of breakers' names, where `*` stands for any letters; `["*"]` by default |
+    ///
     /// # Changing it while calls run
     ///
     /// `CircuitBreaker::reconfigure` takes the result of [`builder`](Self::builder), and
@@ -102,7 +114,8 @@ section! {
     /// new stays untouched.
     ///
     /// A change of `enabled` or `metrics_only` switches the breaker off or on. A breaker that was
-    /// disabled by hand stays disabled until they change. The guide prints a function that follows
+    /// disabled by hand stays disabled until they change. Of `fleet`, only `join` can change; see
+    /// `FleetConfig::check_change`. The guide prints a function that follows
     /// a file. The example `reload` applies one under load.
     ///
     /// # Errors
@@ -172,6 +185,8 @@ section! {
         breakers: Named<Settings>,
         /// The registries by name, each with breakers by key.
         pub(crate) registries: Named<RegistryKeys>,
+        /// The fleet that the process joins.
+        pub(crate) fleet: FleetKeys,
     }
 }
 
@@ -183,6 +198,12 @@ impl<'de> Deserialize<'de> for Config {
         if cfg!(not(feature = "registry")) && config.registries.is_some() {
             return Err(D::Error::custom(
                 "registries: this program reads none; build it with the feature `registry` of \
+                 tripcurve-config",
+            ));
+        }
+        if cfg!(not(feature = "fleet")) && config.fleet.is_some() {
+            return Err(D::Error::custom(
+                "fleet: this program reads none; build it with the feature `fleet` of \
                  tripcurve-config",
             ));
         }
@@ -238,7 +259,7 @@ impl Config {
         self.all_templates().map(|(name, _)| name.as_str())
     }
 
-    /// Checks all breakers, templates and registries, and builds none of them.
+    /// Checks all breakers, templates and registries, and the fleet.
     ///
     /// So a mistake is found when the file is read, and not when its breaker is first needed.
     ///
@@ -249,7 +270,8 @@ impl Config {
             .try_for_each(|name| self.builder(name).map(drop))?;
         self.template_names()
             .try_for_each(|name| self.template(name).map(drop))?;
-        self.check_registries()
+        self.check_registries()?;
+        self.fleet().map(drop)
     }
 
     /// A builder with the settings of a breaker. It can be built.

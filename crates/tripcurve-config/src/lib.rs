@@ -24,6 +24,7 @@
 //!
 //! | feature | what it adds | by which crates |
 //! |---|---|---|
+//! | `fleet` | `Config::fleet`, the fleet that a process joins | those of tripcurve's feature `fleet` |
 //! | `registry` | `Config::registry`, registries of breakers by key | those of tripcurve's feature `registry` |
 //! | `schema` | `schemars::JsonSchema` for [`Config`], for editors | schemars |
 //!
@@ -33,7 +34,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
+mod fleet;
 mod named;
+mod pattern;
 mod policy;
 mod read;
 mod registry;
@@ -45,6 +48,8 @@ mod shown;
 mod words;
 
 pub use config::Config;
+#[cfg(feature = "fleet")]
+pub use fleet::FleetConfig;
 
 #[doc = include_str!("docs/following-a-file.md")]
 pub mod following_a_file {}

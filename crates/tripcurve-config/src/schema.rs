@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::Config;
+use crate::fleet::FleetKeys;
 use crate::named::{MAX_NAME_CHARS, Named};
 use crate::read::{Form, Meaning, Section, Written};
 use crate::registry::RegistryKeys;
@@ -143,6 +144,24 @@ impl JsonSchema for RegistryKeys {
         let mut schema = table(&Self::describe(generator), |_| true);
         let needs = json_schema!({ "idle_after": ["capacity"] });
         schema.insert("dependencies".to_owned(), needs.to_value());
+        schema
+    }
+}
+
+impl JsonSchema for FleetKeys {
+    fn schema_name() -> Cow<'static, str> {
+        "Fleet".into()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        concat!(module_path!(), "::Fleet").into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = table(&Self::describe(generator), |_| true);
+        schema.insert("required".to_owned(), ["namespace"].into());
+        let either = ["address", "address_from"].map(|key| json_schema!({ "required": [key] }));
+        schema.insert("oneOf".to_owned(), either.map(Schema::to_value).into());
         schema
     }
 }

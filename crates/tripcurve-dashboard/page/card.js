@@ -2,7 +2,7 @@
 
 import { Spark } from "./charts.js";
 import { address, h, mark, put } from "./dom.js";
-import { STATES, count, icon, levelWords, nearest, percent, perSecond, policyWord, reicon, span, stateOf, took } from "./words.js";
+import { STATES, count, fleetWords, icon, levelWords, nearest, percent, perSecond, policyWord, reicon, span, stateOf, took } from "./words.js";
 
 /** A bar that fills. Its label and its words are texts. */
 function bar() {
@@ -121,6 +121,7 @@ export class CardView {
     if (detail.p50 !== null) parts.push(`p50 ${took(detail.p50)}`, `p99 ${took(detail.p99)}`, `p99.9 ${took(detail.p999)}`);
     if (detail.in_flight !== null) parts.push(`${count(detail.in_flight)} in flight`);
     if (detail.overdue > 0) parts.push(`${count(detail.overdue)} overdue`);
+    if (detail.fleet) parts.push(fleetWords(detail.fleet));
     if (parts.length === 0) parts.push(detail.calls > 0 ? `${count(detail.calls)} calls in the window` : "no calls in the window");
     put(this.foot, parts.join(" · "));
   }

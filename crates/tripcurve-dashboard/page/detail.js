@@ -57,6 +57,13 @@ export class DetailView {
     this.keysPanel = panel("Keys that are not closed", this.keys);
     this.keysPanel.hidden = true;
     this.durationsPanel = panel("How long calls take", this.durations);
+    this.fleet = Object.fromEntries([
+      ["state", "State"], ["members", "Members"], ["calls", "Calls a second"], ["usual", "Evidence (nats)"], ["tolerated", "Beyond tolerated (nats)"],
+      ["without", "Without loudest (nats)"], ["out", "Left out as too loud"],
+    ].map(([name, word]) => [name, tile(word)]));
+    this.fleetWhy = h("p", { class: "why" });
+    this.fleetPanel = panel("Fleet", this.fleetWhy, h("dl", { class: "tiles" }, ...Object.values(this.fleet).map((it) => it.node)));
+    this.fleetPanel.hidden = true;
     this.settingsPanel = panel("Settings", h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "What makes it trip" }, this.settings), this.others);
     this.hourPanel = panel("The last hour", this.hour,
       h("p", { class: "legend" }, h("span", { class: "key area" }, "way to a trip"), h("span", { class: "key rate" }, "failure rate"),
@@ -66,7 +73,7 @@ export class DetailView {
       h("p", { class: "back" }, h("a", { href: address(""), text: "← All breakers" })),
       h("div", { class: "hero" },
         h("div", { class: "head" }, this.shape, this.heading), h("div", { class: "sub" }, this.state), this.why, this.bar.node, this.actions),
-      this.live, this.keysPanel,
+      this.live, this.fleetPanel, this.keysPanel,
       this.hourPanel, this.durationsPanel, this.settingsPanel, this.eventsPanel);
   }
 
@@ -138,6 +145,33 @@ export class DetailView {
       tiles[name].node.hidden = value === null;
       if (value !== null) put(tiles[name].value, value);
     }
+    this.#fleet(detail.fleet ?? null);
+  }
+
+  /** The evidence is that of this program's last report, so it is shown while the fleet is closed. */
+  #fleet(fleet) {
+    this.fleetPanel.hidden = fleet === null;
+    if (fleet === null) return;
+    put(this.fleetWhy, fleet.local_only === null ? "" : `This program decides for itself: ${fleet.local_only}.`);
+    const test = (against) => fleet.tests.find((it) => it.against === against);
+    const nats = (value, needed) => `${value.toFixed(1)} / ${needed.toFixed(1)}`;
+    const usual = test("usual");
+    const tolerated = test("tolerated");
+    // A trip takes enough in each test, so the test that is furthest from it counts.
+    const without = fleet.tests.filter((it) => it.without_loudest !== null)
+      .sort((a, b) => (a.without_loudest - a.needed_without_loudest) - (b.without_loudest - b.needed_without_loudest))[0];
+    const values = {
+      state: { closed: "closed", open: "open", ramp: `ramp, ${percent(fleet.share)}` }[fleet.state],
+      members: count(fleet.members), calls: perSecond(fleet.calls_per_second),
+      usual: usual ? nats(usual.evidence, usual.needed) : null,
+      tolerated: tolerated ? nats(tolerated.evidence, tolerated.needed) : null,
+      without: without ? nats(without.without_loudest, without.needed_without_loudest) : null,
+      out: count(fleet.left_out),
+    };
+    for (const [name, value] of Object.entries(values)) {
+      this.fleet[name].node.hidden = value === null;
+      if (value !== null) put(this.fleet[name].value, value);
+    }
   }
 
   #registry(detail) {
@@ -146,7 +180,7 @@ export class DetailView {
     put(this.state, `Registry of ${count(all)} breakers`);
     put(this.why, `${count(detail.states[0])} closed, ${count(detail.states[2])} half-open, ${count(shut)} open`);
     this.bar.set("Open", `${count(shut)} of ${count(all)}`, all ? shut / all : 0, "level");
-    this.live.hidden = true;
+    this.live.hidden = this.fleetPanel.hidden = true;
     this.durationsPanel.hidden = this.settingsPanel.hidden = this.hourPanel.hidden = this.eventsPanel.hidden = true;
     this.keysPanel.hidden = false;
     const wanted = JSON.stringify(detail.worst);

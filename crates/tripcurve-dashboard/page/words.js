@@ -12,6 +12,16 @@ export const STATES = [
   { name: "metrics-only", word: "Metrics only", rank: 2, path: "M2 14V8m4 6V3m4 11V6m4 8v-4" },
 ];
 
+/** A breaker's fleet in a few words. */
+export function fleetWords(fleet) {
+  if (fleet.local_only !== null) return "decides without its fleet";
+  const all = `fleet of ${count(fleet.members)}`;
+  if (fleet.state === "open") return `${all} is open`;
+  if (fleet.state === "ramp") return `${all} lets ${percent(fleet.share)} through`;
+  if (fleet.left_out > 0) return `${all} leaves out ${count(fleet.left_out)} as too loud`;
+  return all;
+}
+
 /** @param {string} name */
 export function stateOf(name) {
   return STATES.find((state) => state.name === name) ?? STATES[0];

@@ -41,6 +41,7 @@ mod actions;
 mod api;
 mod clock;
 mod events;
+pub mod fleet;
 mod frame;
 mod history;
 mod page;
@@ -61,6 +62,7 @@ use tripcurve::registry::{ControlGroup, HealthRule, Roster};
 
 pub use actions::{Action, Attempt, Target};
 use events::Feed;
+use fleet::MemberStatus;
 use shared::{Settings, Shared};
 
 /// A live page of all breakers on a [`Roster`].
@@ -104,6 +106,7 @@ impl Dashboard {
                 rule: HealthRule::new(),
                 groups: Vec::new(),
                 in_flight: HashMap::new(),
+                fleets: Vec::new(),
                 authorize: None,
             },
         }
@@ -139,6 +142,32 @@ impl Dashboard {
     ) -> Self {
         let sources = self.settings.in_flight.entry(name.into()).or_default();
         sources.push(Box::new(count));
+        self
+    }
+
+    /// Shows the fleets that breakers have joined.
+    ///
+    /// `source` tells what the program's member of fleets knows. It is called once a second, and must
+    /// not block. For a `Fleet` of `tripcurve-fleet`, pass `fleet.for_dashboard()`, which needs that
+    /// package's feature `dashboard`. A breaker of several sources shows the first.
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::registry::Roster;
+    /// use tripcurve_dashboard::Dashboard;
+    /// use tripcurve_dashboard::fleet::{JoinedBreaker, MemberStatus};
+    ///
+    /// let roster = Roster::new();
+    /// let payments = CircuitBreaker::builder("payments").enlist(&roster).build()?;
+    /// let dashboard = Dashboard::new(&roster).fleet(|| {
+    ///     let mut payments = JoinedBreaker::new("payments");
+    ///     payments.members = 20;
+    ///     MemberStatus::new(vec![payments])
+    /// });
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    pub fn fleet(mut self, source: impl Fn() -> MemberStatus + Send + Sync + 'static) -> Self {
+        self.settings.fleets.push(Box::new(source));
         self
     }
 

@@ -8,6 +8,7 @@ use tripcurve::policy::TripLevel;
 use tripcurve::snapshot::{Snapshot, Totals};
 
 use crate::clock::Millis;
+use crate::fleet::FleetDetail;
 use crate::sampler::IsThere;
 
 /// A card of the wall.
@@ -79,6 +80,8 @@ pub(crate) struct BreakerDetail {
     pub(crate) p50: Option<f64>,
     pub(crate) p99: Option<f64>,
     pub(crate) p999: Option<f64>,
+    /// The fleet that the breaker has joined.
+    pub(crate) fleet: Option<FleetDetail>,
 }
 
 /// How near a policy is to a trip.
@@ -271,6 +274,7 @@ impl BreakerDetail {
             p50: percentile(50.0),
             p99: percentile(99.0),
             p999: percentile(99.9),
+            fleet: None,
         }
     }
 }

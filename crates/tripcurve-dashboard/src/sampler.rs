@@ -13,6 +13,7 @@ use tripcurve::{CircuitBreaker, State};
 
 use crate::clock::{self, Millis, millis};
 use crate::events::{Feed, What};
+use crate::fleet::{self, FleetDetail};
 use crate::frame::Frame;
 use crate::history::{History, Seen};
 use crate::row::{
@@ -43,6 +44,8 @@ pub(crate) struct Sampler {
     known: KnownCards,
     number: u64,
     snapshot: Option<Snapshot>,
+    /// The fleets that breakers have joined, in this frame.
+    fleets: HashMap<Arc<str>, FleetDetail>,
 }
 
 /// All that the sampler knows.
@@ -168,6 +171,7 @@ impl Sampler {
         let mut rows = Vec::new();
         let mut keys = Keys::default();
         let mut moved = HashSet::new();
+        self.fleets = fleet::ask(&shared.settings.fleets);
         for (index, breaker) in shared.roster().breakers().iter().enumerate() {
             if index % AT_ONCE == AT_ONCE - 1 {
                 yield_now().await;
@@ -223,6 +227,8 @@ impl Sampler {
         let pace = known.pace;
         let mut detail = BreakerDetail::new(snapshot, &breaker.trip_levels(), per_second);
         detail.in_flight = shared.in_flight(breaker.name());
+        // Of several breakers with one name, one can join. It has most likely the first key.
+        detail.fleet = self.fleets.remove(&key);
         let state = snapshot.state();
         let former = known.row.as_ref();
         let same = former.filter(|it| it.generation == snapshot.generation());

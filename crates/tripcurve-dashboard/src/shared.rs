@@ -14,6 +14,7 @@ use tripcurve::registry::{ControlGroup, HealthRule, Roster};
 use crate::actions::Authorize;
 use crate::clock::{self, Millis};
 use crate::events::{Feed, Log};
+use crate::fleet;
 use crate::frame::Frame;
 use crate::history::{History, Point};
 use crate::sampler::Sampler;
@@ -34,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) rule: HealthRule,
     pub(crate) groups: Vec<(String, ControlGroup)>,
     pub(crate) in_flight: HashMap<String, Vec<InFlight>>,
+    pub(crate) fleets: Vec<fleet::Source>,
     pub(crate) authorize: Option<Authorize>,
 }
 

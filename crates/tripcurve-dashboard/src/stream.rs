@@ -367,6 +367,7 @@ mod tests {
             rule: HealthRule::new(),
             groups: Vec::new(),
             in_flight: HashMap::new(),
+            fleets: Vec::new(),
             authorize: None,
         };
         let shared = Shared::new(Roster::new(), Arc::default(), settings);

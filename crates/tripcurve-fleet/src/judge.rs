@@ -20,7 +20,7 @@ use tripcurve::fleet::{EvidenceRule, FailureShare};
 pub const SURPRISE_UNITS: u32 = 256;
 
 /// The share of the needed evidence that must remain without the loudest members.
-const REMAINING: f64 = 2.0 / 3.0;
+pub(crate) const REMAINING: f64 = 2.0 / 3.0;
 
 /// The numbers of one test, at the call rate of the whole fleet.
 #[derive(Clone, Copy, Debug, PartialEq)]

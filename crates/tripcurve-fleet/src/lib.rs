@@ -13,6 +13,8 @@
 //! |---|---|---|
 //! | `redis`, on by default | `redis::RedisStore` | redis, tokio |
 //! | `cluster` | `RedisStore::cluster` | those of redis's feature `cluster-async` |
+//! | `config` | `Fleet::from_config`, the fleet of a configuration file | tripcurve-config |
+//! | `dashboard` | `Fleet::for_dashboard`, what a dashboard shows of the fleet | tripcurve-dashboard |
 //! | `tls` | addresses that begin with `rediss://` | rustls with *ring* |
 //! | `registry` | `Fleet::join_all`, for all breakers of a registry | those of tripcurve's feature `registry` |
 //! | `store-suite` | `suite`, for those who write a store | none |
@@ -20,6 +22,8 @@
 // docs.rs marks each item with the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "config")]
+mod config;
 pub mod judge;
 pub mod key;
 pub mod member;
@@ -34,6 +38,8 @@ pub mod suite;
 pub mod sums;
 pub mod verdict;
 
+#[cfg(feature = "config")]
+pub use config::FromConfigError;
 pub use member::{BreakerStatus, FleetStatus, Notice, StoreStatus};
 pub use member::{Fleet, FleetBuilder, JoinError, Joined, Joining, SpawnError};
 

@@ -598,6 +598,15 @@ fn what_does_not_go_together_is_refused_by_both() {
         "[templates.a]\ntemplate = 'b'",
         "[registries.a]\nidle_after = '1s'",
         "[registries.a]\nshards = 1",
+        "[fleet]\nnamespace = 'shop'",
+        "[fleet]\naddress = 'redis://store/'",
+        "[fleet]\naddress = 'redis://store/'\nnamespace = ''",
+        "[fleet]\naddress = 'redis://store/'\naddress_from = 'REDIS_URL'\nnamespace = 'shop'",
+        "[fleet]\naddress = 'http://store/'\nnamespace = 'shop'",
+        "[fleet]\naddress = 'redis://shop:hunter2@'\nnamespace = 'shop'",
+        "[fleet]\naddress = 'redis://:6379'\nnamespace = 'shop'",
+        "[fleet]\naddress_from = ''\nnamespace = 'shop'",
+        "[fleet]\naddress = 'redis://store/'\nnamespace = 'shop'\njoin = '*'",
     ] {
         let file: Value = toml::from_str(text).unwrap();
         assert!(

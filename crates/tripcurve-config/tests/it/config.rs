@@ -571,7 +571,7 @@ fn a_key_that_is_not_known_is_refused_by_its_place() {
         toml::from_str::<Config>("[breaker.payments]")
             .unwrap_err()
             .message(),
-        "breaker: unknown key, expected one of templates, breakers, registries; breakers stand there \
+        "breaker: unknown key, expected one of templates, breakers, registries, fleet; breakers stand there \
          by name, as breakers.payments"
     );
 }

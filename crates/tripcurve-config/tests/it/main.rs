@@ -3,6 +3,7 @@
 mod any_config;
 
 mod config;
+mod fleet;
 mod hostile;
 mod names;
 mod readers;

@@ -5,7 +5,10 @@
 //! ```
 //!
 //! `--act` authorizes the user whom the header `x-user` names, or `ann`. `POST /stage/fail/{name}`
-//! makes calls that fail, until the breaker opens. It prints its address.
+//! makes calls that fail, until the breaker opens. `--fleet` lets `search` join a fleet of twenty
+//! members. `POST /stage/fleet/{number}` lets all calls of this many others fail. It prints its address.
+
+mod others;
 
 // Compiled once for all examples.
 use example_http as _;
@@ -25,6 +28,8 @@ use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, Recovery, TripPolicy};
 use tripcurve_dashboard::{Attempt, Dashboard};
 
+use others::{Others, fail_others};
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// What the command line asks for.
@@ -32,6 +37,7 @@ struct Args {
     port: u16,
     acts: bool,
     breakers: usize,
+    fleet: bool,
 }
 
 fn args() -> Result<Args, Failure> {
@@ -39,12 +45,14 @@ fn args() -> Result<Args, Failure> {
         port: 0,
         acts: false,
         breakers: 0,
+        fleet: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || words.next().ok_or(format!("{word} needs a number"));
         match word.as_str() {
             "--act" => args.acts = true,
+            "--fleet" => args.fleet = true,
             "--port" => args.port = number()?.parse()?,
             "--breakers" => args.breakers = number()?.parse()?,
             _ => return Err(format!("{word} is not known").into()),
@@ -80,6 +88,14 @@ async fn main() -> Result<(), Failure> {
             }
         });
     }
+    let others = Others::default();
+    let _fleet = if args.fleet {
+        let fleet = others.start(&all[1]).await?;
+        dashboard = dashboard.fleet(fleet.for_dashboard());
+        Some(fleet)
+    } else {
+        None
+    };
     let template = CircuitBreaker::builder("tenants").on_transition(dashboard.listener());
     let tenants = Registry::<u32>::builder(template)
         .name_with(|tenant| format!("tenant-{tenant}"))
@@ -94,6 +110,10 @@ async fn main() -> Result<(), Failure> {
     let app = Router::new()
         .route("/stage/fail/{name}", post(fail))
         .with_state(all)
+        .route(
+            "/stage/fleet/{failing}",
+            post(fail_others).with_state(others),
+        )
         .nest("/tools/breakers", dashboard.router());
     let listener = TcpListener::bind(("127.0.0.1", args.port)).await?;
     println!("http://{}/tools/breakers", listener.local_addr()?);

@@ -178,6 +178,41 @@ async function acts(stage) {
   }
 }
 
+/** A breaker that has joined a fleet, beside breakers that haven't. */
+async function showsAFleet(without) {
+  const own = await open(without.url);
+  await card(own.page, "search").locator("a").click();
+  await own.page.locator(".chart").first().waitFor();
+  assert.ok(await own.page.getByRole("heading", { name: "Fleet", exact: true }).isHidden());
+  await own.close();
+
+  const stage = await start("browser_stage", "--fleet");
+  const { page, seen, close } = await open(stage.url);
+  await until("the members", async () => (await card(page, "search").textContent()).includes("fleet of 20"), 20_000);
+  assert.doesNotMatch(await card(page, "stock").textContent(), /fleet/);
+  await card(page, "search").locator("a").click();
+  const panel = page.locator(".panel", { has: page.getByRole("heading", { name: "Fleet", exact: true }) });
+  await panel.waitFor();
+  assert.match(await panel.textContent(), /Stateclosed.*Members20.*Left out as too loud0/s);
+  // The page knows the evidence when a call of this program has failed.
+  await until("the evidence", async () => /Evidence \(nats\)-?[0-9.]+ \/ [0-9.]+/.test(await panel.textContent()), 30_000);
+  const cut = await panel.locator("dd").evaluateAll((all) => all.filter((it) => it.scrollWidth > it.clientWidth).map((it) => it.textContent));
+  assert.deepEqual(cut, []);
+  const minor = await accessible(page, "a breaker of a fleet");
+  await page.screenshot({ path: `${root}/target/dashboard/fleet-1280-light.png` });
+  // Two members aren't enough, and nineteen are.
+  await fetch(new URL("/stage/fleet/2", stage.url), { method: "POST" });
+  await page.waitForTimeout(3_000);
+  assert.match(await panel.textContent(), /Stateclosed/);
+  await fetch(new URL("/stage/fleet/19", stage.url), { method: "POST" });
+  await until("the fleet is open", async () => /State(open|ramp)/.test(await panel.textContent()), 20_000);
+  await until("the reason", async () => (await page.locator(".hero .why").textContent()).length > 10);
+  assert.deepEqual(seen, { errors: [], elsewhere: [] });
+  done(`a fleet is shown where a breaker has joined one, and opens it (${minor} smaller findings of axe-core)`);
+  await close();
+  await stage.stop();
+}
+
 async function manyBreakers() {
   const stage = await start("browser_stage", "--breakers", "5000");
   const context = await browser.newContext({ viewport: { width: 1_280, height: 900 } });
@@ -229,6 +264,7 @@ try {
   const stage = await looks();
   stages.push(stage);
   await acts(stage);
+  await showsAFleet(stage);
   await manyBreakers();
   const shop = await start("storefront_live", "--port", "0");
   stages.push(shop);

@@ -5,6 +5,7 @@
 
 mod actions;
 mod api;
+mod fleet;
 mod page;
 mod stream;
 

@@ -4,6 +4,8 @@
 //! [`machine`](Machine) is what the task decides, without input and output.
 
 mod builder;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod error;
 mod handle;
 mod joining;

@@ -3,7 +3,9 @@
 //! They are ignored unless they are asked for:
 //! `cargo test -p tripcurve-fleet -- --include-ignored`.
 
+mod access;
 mod against_sums;
+mod cost;
 #[cfg(any(feature = "cluster", feature = "tls"))]
 mod elsewhere;
 mod members;

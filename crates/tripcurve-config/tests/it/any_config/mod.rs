@@ -166,12 +166,36 @@ fn registry() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
+/// A fleet. No value looks like a duration.
+fn fleet() -> impl Strategy<Value = Map<String, Value>> {
+    let text = |form: &'static str| form.prop_map(Value::from).boxed();
+    let join = vec("[*]{1,2}", 0..3).prop_map(Value::from);
+    let optional = some_of(vec![
+        ("zone", text("([a-z][a-z0-9-]{0,3})?")),
+        ("classifier_word", text("[a-z]{0,4}")),
+        ("join", join.boxed()),
+    ]);
+    let address = prop_oneof![
+        ("rediss?://([a-z]{1,4}:[!-~é]{0,4}@)?[a-z]{1,8}(:6379)?(/0?)?")
+            .prop_map(|it| ("address", it)),
+        "unix:///[a-z]{1,4}".prop_map(|it| ("address", it)),
+        "[A-Z]{1,4}".prop_map(|it| ("address_from", it)),
+    ];
+    (optional, address, "[a-z]{1,4}").prop_map(|(mut table, (key, address), namespace)| {
+        table.insert(key.to_owned(), address.into());
+        table.insert("namespace".to_owned(), namespace.into());
+        table
+    })
+}
+
 pub(crate) fn file() -> impl Strategy<Value = Value> {
     let names = "[a-z]{1,4}|[ -~é]{0,6}";
     let templates = btree_map(names, settings(), 0..3);
     let breakers = btree_map(names, (settings(), proptest::option::of("[a-z]")), 1..4);
     let registries = btree_map(names, registry(), 0..3);
-    (templates, breakers, registries).prop_map(|(templates, breakers, registries)| {
+    let fleet = proptest::option::of(fleet());
+    let parts = (templates, breakers, registries, fleet);
+    parts.prop_map(|(templates, breakers, registries, fleet)| {
         let known: Vec<_> = templates.keys().cloned().collect();
         let breakers: Map<_, _> = breakers
             .into_iter()
@@ -181,6 +205,11 @@ pub(crate) fn file() -> impl Strategy<Value = Value> {
                 (name, settings.into())
             })
             .collect();
-        json!({ "templates": templates, "breakers": breakers, "registries": registries })
+        let mut file =
+            json!({ "templates": templates, "breakers": breakers, "registries": registries });
+        if let Some(fleet) = fleet {
+            file["fleet"] = fleet.into();
+        }
+        file
     })
 }

@@ -11,16 +11,16 @@ use crate::member::{Fleet, StoreStatus};
 
 const MEMBERS: usize = 10;
 
-struct Member {
+pub(super) struct Member {
     breaker: CircuitBreaker,
     fleet: Fleet,
 }
 
-async fn members(server: &Server) -> Vec<Member> {
+pub(super) async fn members_at(address: &str) -> Vec<Member> {
     let mut members = Vec::new();
     for _ in 0..MEMBERS {
         // Each has a connection of its own, as a process has.
-        let store = RedisStore::open(&server.address).unwrap();
+        let store = RedisStore::open(address).unwrap();
         let fleet = Fleet::builder("shop").store(store).spawn().unwrap();
         let breaker = CircuitBreaker::builder("payments").build().unwrap();
         fleet.join(&breaker).unwrap().await;
@@ -58,7 +58,7 @@ fn is_connected(member: &Member) -> bool {
 fn members_trip_and_recover_as_one_over_a_real_server() {
     runtime().block_on(async {
         let mut server = Server::start();
-        let members = members(&server).await;
+        let members = members_at(&server.address).await;
         assert!(members.iter().all(is_connected));
         open_as_one(&members).await;
 
@@ -70,7 +70,7 @@ fn members_trip_and_recover_as_one_over_a_real_server() {
 }
 
 /// Lets the dependency fail and work again.
-async fn open_as_one(members: &[Member]) {
+pub(super) async fn open_as_one(members: &[Member]) {
     // On a busy machine an answer may take longer than members wait. Then they decide alone.
     for _attempt in 0..5 {
         // The members have announced what they measured.
