@@ -23,7 +23,7 @@ const RISE: f64 = 1.5;
 ///
 /// Each call that is expected speaks against an outage. At a share of failures that is tolerated, a
 /// rate that is a tenth too low makes five times as many false trips. One that is a tenth too high
-/// costs one failed call in twenty-five.
+/// costs a twentieth more failed calls in a total outage, and a quarter more in one of 50 %.
 pub(super) const MARGIN: f64 = 1.1;
 
 /// How many standard deviations above the announced rate a rise must be.
