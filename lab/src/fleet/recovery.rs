@@ -215,8 +215,8 @@ pub fn section(seed: u64, effort: &Effort) -> Result<Section, FleetError> {
     Ok(Section {
         title: "Recovery",
         text: format!(
-            "Each figure is from {lives} lives with an outage of 60 s, unless the table says \
-             otherwise. *Onto the dead one*: the calls that were admitted after the cut-off. *Most \
+            "Lives of each row: {lives}. Each has an outage of 60 s, unless the table says otherwise. \
+             *Onto the dead one*: the calls that were admitted after the cut-off. *Most \
              in flight*: the most of them at one time, in any life. *Slowly*: as `capacity` in \
              README.md."
         ),

@@ -9,6 +9,7 @@ mod bound;
 mod breakers;
 mod charts;
 mod determinism;
+mod fleet;
 mod herd;
 mod html;
 mod log;

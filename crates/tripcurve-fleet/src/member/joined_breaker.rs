@@ -15,7 +15,7 @@ use super::reporting::Reporting;
 use super::request::{Reply, Request};
 use super::settings::Settings;
 use super::status::BreakerStatus;
-use super::traffic::Traffic;
+use super::traffic::{MARGIN, Traffic};
 use crate::key::FleetKey;
 use crate::message::{FleetState, FleetView, MAX_RATE, Member, Pulse, SHARE, Sender};
 use crate::standing::Standing;
@@ -462,7 +462,7 @@ impl JoinedBreaker {
                 FleetState::Ramp => f64::from(view.share) / f64::from(SHARE),
             },
             members: view.members,
-            calls_per_second: crate::judge::number(view.rate) / 1_000.0,
+            calls_per_second: crate::judge::number(view.rate) / 1_000.0 / MARGIN,
             standing: self.standing,
         }
     }

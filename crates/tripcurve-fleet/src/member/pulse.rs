@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::random::Random;
-use super::traffic::Traffic;
+use super::traffic::{MARGIN, Traffic};
 
 /// The mean time between two pulses.
 const MEAN: Duration = Duration::from_secs(30);
@@ -48,7 +48,7 @@ impl Pulses {
         !is_silent && (resumes || rises())
     }
 
-    /// The call rate to announce now. `own` is what the breaker has measured.
+    /// The call rate to announce now, which is a little high. `own` is what the breaker has measured.
     pub(super) fn announce(&mut self, traffic: &Traffic, own: f64, is_silent: bool) -> f64 {
         (self.silent, self.idle) = (is_silent, false);
         self.announced = if is_silent {
@@ -57,7 +57,7 @@ impl Pulses {
             let rise = traffic.rise(self.announced).unwrap_or_default();
             traffic.regular().unwrap_or(own).max(rise)
         };
-        self.announced
+        MARGIN * self.announced
     }
 
     /// Leaves a pulse out, because there are no calls.
@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn a_breaker_that_opens_or_closes_is_announced_at_once() {
         let (mut pulses, traffic) = (Pulses::default(), Traffic::default());
-        assert!((pulses.announce(&traffic, 10.0, false) - 10.0).abs() < 1e-9);
+        let announced = pulses.announce(&traffic, 10.0, false);
+        assert!((announced - 10.0 * MARGIN).abs() < 1e-9);
         assert!(!pulses.changed(&traffic, false) && pulses.changed(&traffic, true));
         assert!(pulses.announce(&traffic, 10.0, true).abs() < 1e-9);
         assert!(pulses.changed(&traffic, false) && !pulses.changed(&traffic, true));
