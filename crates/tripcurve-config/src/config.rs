@@ -186,7 +186,7 @@ section! {
         /// The registries by name, each with breakers by key.
         pub(crate) registries: Named<RegistryKeys>,
         /// The fleet that the process joins.
-        pub(crate) fleet: FleetKeys,
+        pub(crate) fleet: Box<FleetKeys>,
     }
 }
 

@@ -312,7 +312,7 @@ impl Config {
             ));
         }
         Ok(Some(FleetConfig {
-            keys: keys.clone(),
+            keys: FleetKeys::clone(keys),
             namespace,
             breakers: self.joining(keys)?,
         }))

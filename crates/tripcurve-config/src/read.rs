@@ -78,6 +78,12 @@ impl<'de, T: Read> DeserializeSeed<'de> for Reader<'_, T> {
     }
 }
 
+impl<T: Read> Read for Box<T> {
+    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        T::read(from, at).map(Self::new)
+    }
+}
+
 impl<T: Read> Read for Vec<T> {
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
         struct List<'a, T>(&'a At<'a>, PhantomData<T>);

@@ -296,13 +296,13 @@ mod tests {
             let config = config.fleet().unwrap().unwrap();
             let error = Fleet::builder_from(&config).unwrap_err();
             assert!(error.to_string().starts_with("fleet.address: "), "{error}");
-            let mut shown = format!("{error} {error:?}");
+            let mut shown = vec![format!("{error} {error:?}")];
             let mut source = error.source();
             while let Some(it) = source {
-                shown += &format!(" {it} {it:?}");
+                shown.push(format!("{it} {it:?}"));
                 source = it.source();
             }
-            assert!(!shown.contains("hunter2"), "{shown}");
+            assert!(!shown.concat().contains("hunter2"), "{shown:?}");
         });
     }
 }

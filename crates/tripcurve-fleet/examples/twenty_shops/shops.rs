@@ -33,7 +33,7 @@ enum Running {
     Process {
         /// The input ends when this is dropped, and so does the process.
         commands: ChildStdin,
-        _process: Child,
+        _process: Box<Child>,
     },
     Task(watch::Sender<bool>),
 }
@@ -52,25 +52,20 @@ impl Shops {
             backend,
             pace,
         });
-        let (all, store) = match &server {
-            Some(server) => {
-                let all = shops.map(|shop| process(shop, &server.address, &events));
-                let text = format!("{number} processes, redis-server at {}", server.address);
-                (all.collect::<Result<_, _>>()?, text)
-            }
-            None => {
-                let store = MemoryStore::new();
-                let all = shops.map(|shop| task(shop, store.clone(), &events));
-                let why = if memory {
-                    ""
-                } else {
-                    ", because redis-server isn't installed"
-                };
-                (
-                    all.collect(),
-                    format!("{number} shops in one process, with its memory as the store{why}"),
-                )
-            }
+        let (all, store) = if let Some(server) = &server {
+            let all = shops.map(|shop| process(shop, &server.address, &events));
+            let store = format!("{number} processes, redis-server at {}", server.address);
+            (all.collect::<Result<_, _>>()?, store)
+        } else {
+            let store = MemoryStore::new();
+            let all = shops.map(|shop| task(shop, store.clone(), &events));
+            let why = if memory {
+                ""
+            } else {
+                ", because redis-server isn't installed"
+            };
+            let store = format!("{number} shops in one process, which is the store too{why}");
+            (all.collect(), store)
         };
         Ok(Self {
             all,
@@ -118,7 +113,7 @@ fn process(shop: Shop, store: &str, events: &Events) -> Result<Running, Failure>
     });
     Ok(Running::Process {
         commands,
-        _process: process,
+        _process: Box::new(process),
     })
 }
 
