@@ -7,6 +7,7 @@ mod against_sums;
 #[cfg(any(feature = "cluster", feature = "tls"))]
 mod elsewhere;
 mod members;
+mod refusals;
 mod server;
 
 use std::future::poll_fn;
