@@ -20,6 +20,8 @@
 // docs.rs marks each item with the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(test)]
+mod fault_table;
 pub mod judge;
 pub mod key;
 pub mod member;
