@@ -24,6 +24,8 @@
 
 #[cfg(feature = "config")]
 mod config;
+#[cfg(test)]
+mod fault_table;
 pub mod judge;
 pub mod key;
 pub mod member;

@@ -358,7 +358,8 @@ impl Script {
         // In each direction.
         Self::network(&self.stage, Does::Delay(Duration::from_millis(50)));
         self.hold();
-        self.as_one(row, Treats::Badly);
+        // Report, weighing, trip and announcement take 350 ms. Busy members decide sooner alone.
+        self.outage(row, Treats::Badly);
         let lost = self
             .stage
             .members

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSubStream};
-use redis::{Client, Cmd, RedisError, RedisResult, ScriptInvocation};
+use redis::{Client, Cmd, FromRedisValue, RedisError, RedisResult};
 #[cfg(feature = "cluster")]
 use redis::{cluster::ClusterClient, cluster_async::ClusterConnection};
 #[cfg(feature = "cluster")]
@@ -99,15 +99,7 @@ impl Connection {
         })))
     }
 
-    pub(super) async fn invoke(&self, call: &ScriptInvocation<'_>) -> RedisResult<Vec<i64>> {
-        match self {
-            Self::Single(it) => call.invoke_async(&mut it.connection()).await,
-            #[cfg(feature = "cluster")]
-            Self::Cluster(it) => call.invoke_async(&mut it.connection().await?).await,
-        }
-    }
-
-    pub(super) async fn run(&self, command: &Cmd) -> RedisResult<()> {
+    pub(super) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
         match self {
             Self::Single(it) => command.query_async(&mut it.connection()).await,
             #[cfg(feature = "cluster")]

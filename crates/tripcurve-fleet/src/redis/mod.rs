@@ -11,7 +11,7 @@ use std::{error, fmt, sync::Arc};
 
 use futures_core::Stream;
 use redis::aio::PubSubStream;
-use redis::{RedisError, Script};
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 
 use crate::key::{self, FleetKey};
 use crate::message::{AskLease, Leased, Message, ProbeResult, Pulse, Pulsed, Refused, Report};
@@ -54,6 +54,20 @@ pub struct RedisStore {
     /// Stands for the server's time in a script that was made for it.
     #[cfg(any(test, feature = "__fuzz"))]
     time: Option<Arc<std::sync::atomic::AtomicU64>>,
+}
+
+struct Script {
+    text: String,
+    /// The name by which a server knows it.
+    hash: String,
+}
+
+impl Script {
+    fn new(text: &str) -> Self {
+        let hash = redis::Script::new(text).get_hash().to_owned();
+        let text = text.to_owned();
+        Self { text, hash }
+    }
 }
 
 impl fmt::Debug for RedisStore {
@@ -129,10 +143,9 @@ impl RedisStore {
         values: impl Iterator<Item = i64>,
     ) -> Result<Vec<i64>, RedisError> {
         let key_text = key.as_str();
-        let mut call = self.script.prepare_invoke();
-        for end in ["", ":m", ":a", ":b"] {
-            call.key(format!("{key_text}{end}"));
-        }
+        let keys = ["", ":m", ":a", ":b"].map(|end| format!("{key_text}{end}"));
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(&self.script.hash).arg(keys.len()).arg(&keys);
         call.arg(key.channel()).arg(operation);
         call.arg(format!("{:016x}", member.0));
         for value in values {
@@ -142,7 +155,16 @@ impl RedisStore {
         if let Some(time) = &self.time {
             call.arg(time.load(std::sync::atomic::Ordering::Relaxed));
         }
-        self.connection.invoke(&call).await
+        match self.connection.run(&call).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                let mut load = redis::cmd("SCRIPT");
+                load.arg("LOAD").arg(&self.script.text);
+                // The client's own loading panics if a server answers with another hash.
+                let _hash: Value = self.connection.run(&load).await?;
+                self.connection.run(&call).await
+            }
+            answer => answer,
+        }
     }
 }
 

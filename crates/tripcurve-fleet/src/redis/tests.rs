@@ -9,6 +9,7 @@ mod cost;
 #[cfg(any(feature = "cluster", feature = "tls"))]
 mod elsewhere;
 mod members;
+mod refusals;
 mod server;
 
 use std::future::poll_fn;

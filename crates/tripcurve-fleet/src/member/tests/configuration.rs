@@ -177,19 +177,19 @@ async fn a_breaker_that_tolerates_another_failure_rate_moves_to_the_fleet_that_d
         let builder = Fleet::builder("shop").store(store.clone());
         builder.spawn().unwrap()
     };
-    let (mover, stays, elsewhere) = (member(), member(), member());
+    let (first, second, third) = (member(), member(), member());
     let [moved, stayed] = [0.25, 0.25].map(|it| tolerating(it).build().unwrap());
     let other = tolerating(0.5).build().unwrap();
-    for (fleet, breaker) in [(&mover, &moved), (&stays, &stayed), (&elsewhere, &other)] {
+    for (fleet, breaker) in [(&first, &moved), (&second, &stayed), (&third, &other)] {
         fleet.join(breaker).unwrap().await;
     }
     let members = |fleet: &Fleet| fleet.status().breakers[0].members;
-    assert_eq!(members(&stays), 2);
+    assert_eq!(members(&second), 2);
     moved.reconfigure(tolerating(0.5)).unwrap();
     tokio::time::sleep(2 * SECOND).await;
-    assert_eq!(members(&mover), 2);
+    assert_eq!(members(&first), 2);
     // The two fleets are told of failures of their own members only.
-    for (breaker, fleet, members) in [(&moved, &mover, 2), (&other, &elsewhere, 2)] {
+    for (breaker, fleet, members) in [(&moved, &first, 2), (&other, &third, 2)] {
         breaker.try_acquire().unwrap().failure();
         tokio::time::sleep(SECOND / 10).await;
         let status = fleet.status();
@@ -198,7 +198,7 @@ async fn a_breaker_that_tolerates_another_failure_rate_moves_to_the_fleet_that_d
     }
     stayed.try_acquire().unwrap().failure();
     tokio::time::sleep(SECOND / 10).await;
-    let standing = stays.status().breakers[0].standing.unwrap();
+    let standing = second.status().breakers[0].standing.unwrap();
     assert_eq!(standing.usual.failures, 1);
 }
 

@@ -71,3 +71,31 @@ async fn breakers_of_one_name_are_told_of() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(joined(&fleet), ["search"]);
 }
+
+#[tokio::test]
+async fn of_a_hundred_thousand_breakers_the_busiest_thousand_join() {
+    let registry = Registry::<u32>::builder(CircuitBreaker::builder("search"))
+        .capacity(200_000)
+        .name_with(|key| format!("search {key}"))
+        .build()
+        .unwrap();
+    for key in 0..100_000 {
+        registry.get_or_create(&key);
+    }
+    // One in ten has calls, and a thousand of them have two.
+    for key in (0..100_000).step_by(10) {
+        call(&registry, key, 1 + u32::from(key < 10_000));
+    }
+    let builder = Fleet::builder("shop");
+    let fleet = builder.store(MemoryStore::new()).spawn().unwrap();
+    fleet.join_all(&registry);
+    while joined(&fleet).is_empty() {
+        tokio::time::sleep(SECOND / 10).await;
+    }
+    let busiest = (0..10_000).step_by(10).map(|key| format!("search {key}"));
+    let busiest: std::collections::BTreeSet<_> = busiest.collect();
+    let all: std::collections::BTreeSet<_> = joined(&fleet).into_iter().collect();
+    assert_eq!(all, busiest);
+    // The others decide alone.
+    registry.get_or_create(&1).try_acquire().unwrap().success();
+}
