@@ -439,6 +439,34 @@ fn a_failure_transfers_at_most_four_lines_however_many_cores_there_are() {
     check(Subject::never_tripping, failure, &[CALLS], |_| 4 * CALLS);
 }
 
+/// How often a failing call exchanges each word, in the order of the words.
+fn exchanges_of_a_failure(make: Make, step: u64) -> Vec<usize> {
+    let subject = make();
+    let mut written = Vec::new();
+    for call in 0..40 {
+        let context = at(WIDTH + call * step, 0);
+        let accesses = accesses_of(|| failure(&subject.core, &context, 0));
+        let writes = accesses.iter().filter(|access| access.writes);
+        written = writes.map(|access| access.address).collect();
+    }
+    let mut words = written.clone();
+    words.sort_unstable();
+    words.dedup();
+    let times = |word: &usize| written.iter().filter(|it| *it == word).count();
+    words.iter().map(times).collect()
+}
+
+/// Fails when: a failure writes another word. `BENCHMARKS.md` names them.
+#[test]
+fn a_failure_writes_two_words_and_as_evidence_four() {
+    for step in [0, 1_000] {
+        let classic = exchanges_of_a_failure(Subject::never_tripping, step);
+        let adaptive = exchanges_of_a_failure(weighed::never_tripping, step);
+        println!("{step} ns apart: {classic:?}, as evidence {adaptive:?}");
+        assert_eq!((classic.len(), adaptive.len()), (2, 4));
+    }
+}
+
 /// Four lines for the failure, and two for the success that ends the run. Each core that then
 /// checks for a run adds one.
 ///

@@ -235,10 +235,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         let began = context.nanos_at(ticket.begin);
         let weight = self.weight_of_watched(in_flight);
-        let weighs = in_flight.unwatch(place, generation, began, weight);
+        let is_evidence = in_flight.unwatch(place, generation, began, weight);
         self.note_progress(generation, context);
         let ended = ended.filter(|ended| ended.outcome != Outcome::Ignored);
-        let (Some(ended), true) = (ended, weighs) else {
+        let (Some(ended), true) = (ended, is_evidence) else {
             return;
         };
         let call = self.call_in(generation, context);
