@@ -73,14 +73,13 @@ impl Backend {
 
     async fn ask(&self) -> std::io::Result<u8> {
         let free = self.free.lock().await.pop();
-        let mut connection = match free {
-            Some(it) => it,
-            None => {
-                let mut new = TcpStream::connect(&self.settings.backend).await?;
-                new.set_nodelay(true)?;
-                new.write_u16(self.settings.number).await?;
-                new
-            }
+        let mut connection = if let Some(it) = free {
+            it
+        } else {
+            let mut new = TcpStream::connect(&self.settings.backend).await?;
+            new.set_nodelay(true)?;
+            new.write_u16(self.settings.number).await?;
+            new
         };
         connection.write_u8(b'?').await?;
         let answer = connection.read_u8().await?;

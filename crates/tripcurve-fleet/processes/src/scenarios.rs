@@ -28,10 +28,10 @@ pub(crate) const ALL: &[(&str, Act)] = &[
     ("half-partitioned", Script::partition),
     ("store-killed", Script::killed),
     ("backend-fails", |script, row| {
-        script.as_one(row, Treats::Badly)
+        script.as_one(row, Treats::Badly);
     }),
     ("backend-hangs", |script, row| {
-        script.as_one(row, Treats::Silently)
+        script.as_one(row, Treats::Silently);
     }),
     ("one-member-cut-off-from-the-backend", Script::one_cut_off),
     ("two-liars", Script::two_liars),
