@@ -16,8 +16,9 @@ use super::request::{Reply, Request};
 use super::settings::Settings;
 use super::status::BreakerStatus;
 use super::traffic::{MARGIN, Traffic};
+use super::units::{in_thousandths, whole};
 use crate::key::FleetKey;
-use crate::message::{FleetState, FleetView, MAX_RATE, Member, Pulse, SHARE, Sender};
+use crate::message::{FleetState, FleetView, Member, Pulse, SHARE, Sender};
 use crate::standing::Standing;
 use crate::verdict::Judge;
 
@@ -466,15 +467,4 @@ impl JoinedBreaker {
             standing: self.standing,
         }
     }
-}
-
-/// A call rate in a message.
-fn in_thousandths(calls_per_second: f64) -> u64 {
-    whole(calls_per_second * 1_000.0).min(MAX_RATE)
-}
-
-/// The nearest whole number; 0 for one below 0.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn whole(value: f64) -> u64 {
-    value.round() as u64
 }

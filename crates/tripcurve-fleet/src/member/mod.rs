@@ -28,6 +28,7 @@ mod status;
 mod task;
 mod tokens;
 mod traffic;
+mod units;
 
 pub use builder::{FleetBuilder, NoStore};
 pub use error::{JoinError, SpawnError};

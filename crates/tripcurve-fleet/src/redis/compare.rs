@@ -1,5 +1,10 @@
 //! The script against the sums, for tests and for fuzzing.
 
+#![cfg_attr(
+    not(feature = "__fuzz"),
+    allow(dead_code, unreachable_pub, reason = "only fuzzing uses all of it")
+)]
+
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::Pin;
