@@ -1,10 +1,10 @@
 //! How much of their work the tests do that repeat a race, generate cases or simulate lives.
 //!
 //! The environment variable `TEST_EFFORT` is the share in percent. CI sets it to 100. Without it,
-//! the share is a tenth, so that `cargo test` in a fresh clone takes less than four minutes on
+//! the share is a twentieth, so that `cargo test` in a fresh clone takes less than four minutes on
 //! two cores. A test that could no longer fail with so little does more.
 
-const UNLESS_SET: u32 = 10;
+const UNLESS_SET: u32 = 5;
 
 /// The share of `whole` rounds, cases or lives. At least one.
 pub(crate) fn share_of(whole: u32) -> u32 {
