@@ -98,7 +98,7 @@ fn a_hang_is_seen_soon() {
         (30.0, 0.4, 4.0),
         (300.0, 1.0, 0.25),
         (300.0, 0.4, 0.8),
-        (3_000.0, 0.4, 0.5),
+        (3_000.0, 0.4, 0.6),
     ] {
         for policy in policies() {
             let seconds = |seed| hang(policy.clone(), rate, share, seed);

@@ -1,5 +1,7 @@
 //! A member without input and output.
 
+mod announcements;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +23,8 @@ use super::settings::Settings;
 use super::status::{FleetStatus, Notice, StoreStatus};
 use super::tokens::Quota;
 use crate::key::FleetKey;
-use crate::message::{FleetState, Member};
-use crate::store::{Announcement, StoreError};
+use crate::message::Member;
+use crate::store::StoreError;
 
 /// The number of a breaker in a [`Machine`]. None is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -439,56 +441,6 @@ impl Machine {
             for (_, sender) in told {
                 self.effects
                     .push_back(Effect::Tell(sender, Joined::Answered(state)));
-            }
-        }
-    }
-
-    /// An announcement has come.
-    pub fn announced(&mut self, it: &Announcement, now: Duration) {
-        if !self.link.is_up() {
-            return;
-        }
-        let mut breakers = self.breakers.iter();
-        let Some((&id, _)) = breakers.find(|(_, joined)| joined.key().as_str() == it.key) else {
-            return self.announced_elsewhere(it);
-        };
-        let entered = self.with(id, now, |joined, random| joined.hear(&it.view, now, random));
-        if let Some(state) = entered.flatten() {
-            self.entered(id, state, now);
-        }
-    }
-
-    /// Warns of a fleet that differs from one of ours in its settings only.
-    fn announced_elsewhere(&mut self, it: &Announcement) {
-        let Some(other) = it.key.rsplit_once('/') else {
-            return;
-        };
-        let ours = |joined: &&JoinedBreaker| {
-            let key = joined.key().as_str().rsplit_once('/');
-            key.is_some_and(|key| key.0 == other.0)
-        };
-        if let Some(joined) = self.breakers.values().find(ours) {
-            let notice = Notice::OtherSettings {
-                breaker: Arc::clone(joined.name()),
-                key: joined.key().as_str().to_owned(),
-                other: it.key.clone(),
-            };
-            self.effects.push_back(Effect::Notify(notice));
-        }
-    }
-
-    fn entered(&mut self, id: BreakerId, state: FleetState, now: Duration) {
-        let Some(joined) = self.breakers.get(&id) else {
-            return;
-        };
-        let breaker = Arc::clone(joined.name());
-        self.effects
-            .push_back(Effect::Notify(Notice::State { breaker, state }));
-        if state == FleetState::Open {
-            let joined = self.breakers.len();
-            if let Some(opened) = self.mass.opened(id, joined, now) {
-                self.effects
-                    .push_back(Effect::Notify(Notice::MassOrder { opened, joined }));
             }
         }
     }

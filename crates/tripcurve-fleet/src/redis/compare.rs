@@ -1,9 +1,7 @@
 //! The script against the sums, for tests and for fuzzing.
 
-#![cfg_attr(
-    not(feature = "__fuzz"),
-    allow(dead_code, unreachable_pub, reason = "only fuzzing uses all of it")
-)]
+// Only fuzzing uses all of it.
+#![cfg_attr(not(feature = "__fuzz"), allow(dead_code, unreachable_pub))]
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
