@@ -287,9 +287,8 @@ impl Excursion {
 
     /// What three outages come to: of 60 % of the calls, of 98 %, and of all of them.
     ///
-    /// Every outage of 60 % or more comes to more evidence than one of the three, whatever is
-    /// usual. If failures usually follow one another, an outage with rare successes is the least
-    /// evidence. The grid in `deafness.rs` shows that these three are enough.
+    /// If failures usually follow one another, an outage with rare successes is less evidence than
+    /// one of 60 %. The grid in `deafness.rs` shows which outages these three are enough for.
     fn of_outages() -> [Self; 3] {
         [
             Self::of_outage(60),
@@ -385,7 +384,8 @@ impl Expected<'_> {
         self.outages.best(usual, counted.outcomes(), run)
     }
 
-    /// The evidence that an outage of 60 % or more of the calls is sure to come to.
+    /// The evidence that an outage is sure to come to: one of 60 % or 98 % of the calls, or a total
+    /// one.
     ///
     /// A trip never takes more, whatever was learnt. Otherwise such an outage might not be seen.
     pub(super) fn most(&self) -> Nats {

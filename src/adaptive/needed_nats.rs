@@ -62,7 +62,8 @@ impl NeededNats {
             return needed;
         }
         let by_time = rate(age, self.at_once.max(1));
-        // The square catches up with `by_time`, so old excursions take as much whatever the traffic.
+        // The square catches up with `by_time`. So an old excursion takes as much evidence at any
+        // traffic.
         let by_calls = (rate(age, 1) * pace / (Self::YOUNG_CALLS * 1e9)).powi(2);
         needed + Nats::new(by_time.min(by_calls).max(1.0).ln())
     }

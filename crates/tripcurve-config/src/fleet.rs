@@ -127,8 +127,8 @@ impl schemars::JsonSchema for Address {
 
 /// The fleet of a file; made by [`Config::fleet`].
 ///
-/// It says what the file says, and connects to nothing. The package `tripcurve-fleet` makes a member
-/// of it, with its feature `config`.
+/// It says what the file says, and connects to nothing. The package `tripcurve-fleet` makes a
+/// member of it, with its feature `config`.
 #[derive(Clone, PartialEq)]
 pub struct FleetConfig {
     keys: FleetKeys,

@@ -62,8 +62,8 @@ pub struct JoinedBreaker {
     pub share: f64,
     /// How near the fleet is to a trip. A trip takes enough evidence in all tests (default none).
     pub tests: Vec<FleetTest>,
-    /// How many members are left out as too loud: with them there is enough evidence for a trip, and
-    /// without them there isn't (default 0).
+    /// How many members are left out as too loud: with them there is enough evidence for a trip,
+    /// and without them there isn't (default 0).
     pub left_out: usize,
 }
 

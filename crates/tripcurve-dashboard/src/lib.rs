@@ -147,9 +147,9 @@ impl Dashboard {
 
     /// Shows the fleets that breakers have joined.
     ///
-    /// `source` tells what the program's member of fleets knows. It is called once a second, and must
-    /// not block. For a `Fleet` of `tripcurve-fleet`, pass `fleet.for_dashboard()`, which needs that
-    /// package's feature `dashboard`. A breaker of several sources shows the first.
+    /// `source` tells what the program's member of fleets knows. It is called once a second, and
+    /// must not block. For a `Fleet` of `tripcurve-fleet`, pass `fleet.for_dashboard()`, which
+    /// needs that package's feature `dashboard`. A breaker of several sources shows the first.
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;

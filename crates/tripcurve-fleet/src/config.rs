@@ -53,8 +53,8 @@ impl Fleet {
     /// Starts the member that a file describes, and lets breakers join as the file says.
     ///
     /// The future is ready when the fleets' states are known, or when it is known that the store
-    /// doesn't answer: after 1.5 s at most. Returns `None` if the file has no `fleet`. Breakers that
-    /// the file's `join` doesn't name don't join. For listeners, or breakers with different
+    /// doesn't answer: after 1.5 s at most. Returns `None` if the file has no `fleet`. Breakers
+    /// that the file's `join` doesn't name don't join. For listeners, or breakers with different
     /// classifiers, use [`builder_from`](Self::builder_from) and
     /// [`follow_config`](Self::follow_config).
     ///
@@ -118,8 +118,8 @@ impl Fleet {
     /// Lets breakers join and leave as a file says. Call it again when the file has changed.
     ///
     /// Of these breakers, those that the file's `join` doesn't name leave. The others join, if they
-    /// haven't. The future is ready when their fleets' states are known, or when it is known that the
-    /// store doesn't answer.
+    /// haven't. The future is ready when their fleets' states are known, or when it is known that
+    /// the store doesn't answer.
     ///
     /// No other part of the file's fleet can change while the process runs. Refuse such a file with
     /// [`FleetConfig::check_change`], before you change anything:

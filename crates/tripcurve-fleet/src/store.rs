@@ -31,8 +31,8 @@ pub trait Store: Send + Sync + 'static {
     /// The changes of a namespace.
     type Announcements: Stream<Item = Announcement> + Send + Unpin + 'static;
 
-    /// Counts failures. Counts them once, however often the message comes, and not if the member has
-    /// announced no traffic.
+    /// Counts failures. Counts them once, however often the message comes, and not if the member
+    /// has announced no traffic.
     fn report(&self, key: &FleetKey, it: &Report) -> impl Answer<Reported>;
 
     /// Finds the members that add most evidence.

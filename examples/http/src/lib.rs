@@ -1,8 +1,8 @@
 //! The HTTP server and client of the examples, compiled once.
 //!
-//! `axum::serve` and hyper's client are generic, so each program that calls them compiles them again:
-//! two seconds for each example. A development build takes the code of a generic function from a crate that
-//! the program uses, if that crate has it. So the examples use this one.
+//! `axum::serve` and hyper's client are generic, so each program that calls them compiles them
+//! again: two seconds for each example. A development build takes the code of a generic function
+//! from a crate that the program uses, if that crate has it. So the examples use this one.
 
 use axum::Router;
 use axum::body::Body;

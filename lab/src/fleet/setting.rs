@@ -8,7 +8,7 @@ use crate::time::SECOND;
 /// The usual shares of failures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Usual {
-    /// The same share for all members.
+    /// All members have this share.
     Share(f64),
     /// Each member has its own share: 0.1 to 10 %, each decade equally likely.
     Various,
@@ -57,13 +57,13 @@ impl Setting {
         }
     }
 
-    /// The same with another division of the calls.
+    /// Divides the calls among the members in this way.
     #[must_use]
     pub fn shaped(self, shape: Shape) -> Self {
         Self { shape, ..self }
     }
 
-    /// The same with breakers that tolerate no failures.
+    /// Lets the breakers tolerate no failures.
     #[must_use]
     pub fn tolerating_none(self) -> Self {
         Self {
@@ -72,13 +72,13 @@ impl Setting {
         }
     }
 
-    /// The same with another usual share of failures.
+    /// Sets the share of calls that usually fails.
     #[must_use]
     pub fn usually(self, usual: Usual) -> Self {
         Self { usual, ..self }
     }
 
-    /// The same with a store in the same data centre.
+    /// Moves the store into the members' data centre.
     #[must_use]
     pub fn near(self) -> Self {
         Self {
@@ -87,21 +87,21 @@ impl Setting {
         }
     }
 
-    /// The same with so many calls of a member that come together.
+    /// Lets so many calls of a member come together.
     #[must_use]
     pub fn in_clumps(self, clump: u32) -> Self {
         Self { clump, ..self }
     }
 
-    /// The same with so many failures of a member that follow each other.
+    /// Lets so many failures of a member follow each other.
     #[must_use]
     pub fn in_runs(self, run: u32) -> Self {
         Self { run, ..self }
     }
 }
 
-/// How long a fleet is in service before anything happens to it: the time of 200 calls of each member,
-/// 3 to 10 minutes.
+/// How long a fleet is in service before anything happens to it: the time of 200 calls of each
+/// member, 3 to 10 minutes.
 #[must_use]
 pub fn warm_up(setting: &Setting) -> Nanos {
     let each = setting.per_second / f64::from(setting.members);

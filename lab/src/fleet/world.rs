@@ -190,7 +190,7 @@ impl World {
         number(self.closed as u64) / f64::from(self.setting.members)
     }
 
-    /// Begins to count anew. Members whose breakers aren't closed are cut off already.
+    /// Sets all counts to zero. Members whose breakers aren't closed are cut off already.
     pub fn mark(&mut self) {
         self.tally = Tally::default();
         self.marked = self.now;

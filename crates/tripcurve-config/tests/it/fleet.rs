@@ -122,7 +122,7 @@ fn the_address_may_stand_in_the_environment() {
     let of = |variable: &str| {
         fleet(&format!("address_from = '{variable}'\nnamespace = 'shop'")).unwrap()
     };
-    // The file is right, whatever the environment of who checks it.
+    // The file is right, whatever the environment in which it is checked.
     assert_eq!(
         of("TRIPCURVE_NOBODY_SETS_THIS")
             .address()

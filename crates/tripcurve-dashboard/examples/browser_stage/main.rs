@@ -6,7 +6,8 @@
 //!
 //! `--act` authorizes the user whom the header `x-user` names, or `ann`. `POST /stage/fail/{name}`
 //! makes calls that fail, until the breaker opens. `--fleet` lets `search` join a fleet of twenty
-//! members. `POST /stage/fleet/{number}` lets all calls of this many others fail. It prints its address.
+//! members. `POST /stage/fleet/{number}` lets all calls of this many others fail. It prints its
+//! address.
 
 mod others;
 

@@ -135,8 +135,8 @@ impl Scene {
         })
     }
 
-    /// Lets time pass, and shows what changes. Ends early when `is_over` says so; it sees the states
-    /// of both sides after each event.
+    /// Lets time pass, and shows what changes. Ends early when `is_over` says so; it sees the
+    /// states of both sides after each event.
     async fn run(&mut self, time: Duration, mut is_over: impl FnMut(&[Vec<Shown>; 2]) -> bool) {
         let end = Instant::now() + time;
         let mut row = Instant::now() + ROWS;

@@ -1,7 +1,7 @@
 //! Real processes of a fleet, with a real server, and all that can go wrong between them.
 //!
-//! `cargo fleet-processes` starts `redis-server`, a backend, and 50 processes that call it under load.
-//! Each has its own proxy in front of the server. Then one scenario after the other breaks
+//! `cargo fleet-processes` starts `redis-server`, a backend, and 50 processes that call it under
+//! load. Each has its own proxy in front of the server. Then one scenario after the other breaks
 //! something. For each, the program prints what opened and when, what was lost, and whether members
 //! said that they had lost the store. It fails if a scenario went wrong.
 //!
@@ -9,7 +9,8 @@
 //! fleet-processes [--processes N] [--rate CALLS_PER_SECOND] [--quick] [SCENARIO…]
 //! ```
 //!
-//! What is checked are counts and orders, because a busy machine delays everything. Times are printed.
+//! What is checked are counts and orders, because a busy machine delays everything. Times are
+//! printed.
 
 mod backend;
 mod event;

@@ -91,8 +91,8 @@ impl Fleet {
     /// this name, with the same namespace, zone, tolerated failure rate, limit of slow calls and
     /// classifier word.
     ///
-    /// A breaker that gets another tolerated rate or another limit moves to the fleet that has them,
-    /// within a second.
+    /// A breaker that gets another tolerated rate or another limit moves to the fleet that has
+    /// them, within a second.
     ///
     /// Await the returned future to know the fleet's state before the first call. The member keeps
     /// the breaker until it [leaves](Self::leave).

@@ -10,8 +10,8 @@ const RETRY: Duration = Duration::from_secs(5);
 /// So many answers in a row that are missing mean that the store is gone.
 const MISSING: u32 = 2;
 
-/// A store that works is asked again after this time without a message or an answer. Together with two
-/// missing answers, of 250 ms each, that is less than a second.
+/// A store that works is asked again after this time without a message or an answer. Together with
+/// two missing answers, of 250 ms each, that is less than a second.
 const SILENCE: Duration = Duration::from_millis(400);
 
 /// What a member does about its store.

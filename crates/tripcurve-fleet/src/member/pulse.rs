@@ -48,7 +48,8 @@ impl Pulses {
         !is_silent && (resumes || rises())
     }
 
-    /// The call rate to announce now, which is a little high. `own` is what the breaker has measured.
+    /// The call rate to announce now, which is a little high. `own` is what the breaker has
+    /// measured.
     pub(super) fn announce(&mut self, traffic: &Traffic, own: f64, is_silent: bool) -> f64 {
         (self.silent, self.idle) = (is_silent, false);
         self.announced = if is_silent {

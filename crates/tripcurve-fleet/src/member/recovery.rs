@@ -120,8 +120,8 @@ impl Own<'_> {
     }
 }
 
-/// The evidence in nats from which a member's calls fail for a reason of its own, in a fleet of one.
-/// In a larger fleet some member has bad luck more often.
+/// The evidence in nats from which a member's calls fail for a reason of its own, in a fleet of
+/// one. In a larger fleet some member has bad luck more often.
 const BROKEN: f64 = 4.5;
 
 /// The failing share of the other members' calls, at least.

@@ -28,8 +28,8 @@ pub(super) const MARGIN: f64 = 1.1;
 
 /// How many standard deviations above the announced rate a rise must be.
 ///
-/// It is looked for every second, over many times. With two, chance alone made the rates of a fleet a
-/// fifth too high, and outages were found late.
+/// It is looked for every second, over many times. With two, chance alone made the rates of a fleet
+/// a fifth too high, and outages were found late.
 const DEVIATIONS: f64 = 4.0;
 
 /// Counts of calls over the last minute, one a second.
@@ -85,8 +85,8 @@ impl Traffic {
         found.map(|it| it.per_second())
     }
 
-    /// How much the calls of a second vary, as a multiple of what they would if they were independent:
-    /// 1 at least. Calls that come in clumps vary more.
+    /// How much the calls of a second vary, as a multiple of what they would if they were
+    /// independent: 1 at least. Calls that come in clumps vary more.
     fn dispersion(&self) -> f64 {
         let calls = self.counts.iter().zip(self.counts.iter().skip(1));
         let (mut seconds, mut sum, mut squares) = (0.0, 0.0, 0.0);

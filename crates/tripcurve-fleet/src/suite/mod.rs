@@ -157,7 +157,8 @@ async fn view(stage: &impl Stage, key: &FleetKey, sender: Sender, rate: u64) -> 
     pulsed.expect("an answer").view
 }
 
-/// Announces members that make no calls. Failures of a member that has announced nothing don't count.
+/// Announces members that make no calls. Failures of a member that has announced nothing don't
+/// count.
 async fn announce(stage: &impl Stage, key: &FleetKey, members: impl IntoIterator<Item = u64>) {
     for number in members {
         view(stage, key, member(number), 0).await;

@@ -57,7 +57,7 @@ impl Script {
         }
         self.lost(row, begun);
         self.stage
-            .all("the members to connect anew", connected_since(begun));
+            .all("the members to connect again", connected_since(begun));
     }
 
     pub(super) fn partition(&mut self, row: &mut Row) {
