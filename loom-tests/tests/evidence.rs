@@ -36,8 +36,8 @@ fn evidence(tolerate: f64, false_trip_budget: Duration, date: impl Fn(u64) -> u6
     evidence
 }
 
-/// Evidence that trips at exactly `failures` failures in a row. Without a baseline, each failure
-/// makes an outage ten times as likely.
+/// Evidence that trips at exactly `failures` failures in a row. With a success among them it takes
+/// one more. Without a baseline, each failure makes an outage ten times as likely.
 fn enough(failures: u32) -> Evidence {
     evidence(0.0, budget_for(failures), date_of)
 }
@@ -61,7 +61,7 @@ fn of_a_sample(failures: u32) -> Evidence {
 }
 
 fn budget_for(failures: u32) -> Duration {
-    Duration::from_millis(58 * 10_u64.pow(failures))
+    Duration::from_millis(110 * 10_u64.pow(failures))
 }
 
 /// Evidence that any failure trips, so its verdict shows the whole evidence. Each lesson changes
