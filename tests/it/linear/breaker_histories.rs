@@ -27,8 +27,8 @@ pub(super) enum Call {
     Acquire,
     /// Record the outcome of the permit that this thread got first.
     Record(Outcome),
-    /// The first step of recording a failure. The second one is `Judge`. Other threads may record
-    /// in between: their outcomes still count, and all failures have been judged in the end.
+    /// The first step of recording an outcome. The second one is `Judge`. Other threads may record
+    /// in between: their outcomes still count, and all have been judged in the end.
     RecordFirst(Outcome),
     /// The first step of other policies. The second one is `Judge`.
     ReconfigureFirst(usize),
@@ -147,8 +147,11 @@ impl Subject for Shared {
             end,
         };
         match (event.call, &event.answer) {
-            (Call::Record(Outcome::Failure), Answer::Recorded(true)) => vec![
-                step(Call::RecordFirst(Outcome::Failure), event.answer),
+            (
+                Call::Record(outcome @ (Outcome::Success | Outcome::Failure)),
+                Answer::Recorded(true),
+            ) => vec![
+                step(Call::RecordFirst(outcome), event.answer),
                 step(Call::Judge, Answer::Done),
             ],
             (Call::Reconfigure(number), Answer::Reconfigured(Reconfigured::WindowKept)) => vec![

@@ -8,18 +8,19 @@ use tripcurve::persist::Reconfigured;
 
 use super::{Config, Model, ModelPermit, Phase, Told};
 
-/// A trip that hasn't taken effect yet, and its generation.
+/// A verdict that hasn't taken effect yet, and its generation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LateVerdict {
     generation: u64,
-    cause: Cause,
+    /// `None` if there was no cause to trip.
+    cause: Option<Cause>,
 }
 
 #[allow(dead_code, reason = "only the histories of several threads need it")]
 impl LateVerdict {
     /// Whether the transition is the trip of this verdict.
     pub(crate) fn explains(&self, told: &Told) -> bool {
-        told.generation == self.generation + 1 && told.cause == self.cause
+        told.generation == self.generation + 1 && Some(told.cause) == self.cause
     }
 }
 
@@ -38,9 +39,7 @@ impl Late {
         if matches!(self, Self::Never) {
             return false;
         }
-        if let Some(cause) = cause {
-            *self = Self::Held(LateVerdict { generation, cause });
-        }
+        *self = Self::Held(LateVerdict { generation, cause });
         true
     }
 }
@@ -48,7 +47,7 @@ impl Late {
 #[allow(dead_code, reason = "only the histories of several threads need it")]
 impl Model {
     /// Ends a call whose verdict isn't carried out yet. Returns whether the outcome counts, and the
-    /// verdict if there is one.
+    /// verdict if the outcome was judged.
     pub(crate) fn record_first(
         &mut self,
         permit: ModelPermit,
@@ -79,9 +78,17 @@ impl Model {
 
     /// Carries out a verdict, unless its generation has ended.
     pub(crate) fn judge_later(&mut self, verdict: LateVerdict) {
-        let is_current = verdict.generation == self.generation;
-        if is_current && matches!(self.phase, Phase::Closed) {
-            self.open(verdict.cause);
+        if verdict.generation != self.generation {
+            return;
+        }
+        match (self.phase, verdict.cause) {
+            (Phase::Closed, Some(cause)) => {
+                self.open(cause);
+            }
+            (Phase::MetricsOnly, Some(cause)) => self.would_trip(0, Some(cause)),
+            // Other threads may have recorded a cause since.
+            (Phase::MetricsOnly, None) => self.satisfied[0] &= self.by_count().is_some(),
+            _ => {}
         }
     }
 }

@@ -888,17 +888,20 @@ impl Model {
 
     /// Judges by the policies if the breaker can trip.
     fn judge(&mut self, said_so: bool) {
-        let policies = self.config.policies();
         let by_count = if said_so {
             Some(Cause::TripRequested)
         } else {
-            policies.into_iter().find_map(|policy| self.verdict(policy))
+            self.by_count()
         };
         // Evidence is judged last, at any position in the list.
         let since = date(in_microseconds(self.since));
         let now = date(self.now);
         let evidence = &mut self.evidence;
         let mut by_evidence = || evidence.as_mut()?.verdict(now, since);
+        let may_hold = matches!(self.phase, Phase::Closed | Phase::MetricsOnly);
+        if may_hold && self.late.holds(self.generation, by_count) {
+            return;
+        }
         if matches!(self.phase, Phase::MetricsOnly) {
             let by_evidence = by_evidence();
             self.would_trip(0, by_count);
@@ -906,9 +909,6 @@ impl Model {
             return;
         }
         if !matches!(self.phase, Phase::Closed) {
-            return;
-        }
-        if self.late.holds(self.generation, by_count) {
             return;
         }
         if let Some(cause) = by_count.or_else(by_evidence) {
@@ -920,6 +920,12 @@ impl Model {
             }
             self.open(cause);
         }
+    }
+
+    /// The cause that the first satisfied policy gives.
+    fn by_count(&self) -> Option<Cause> {
+        let policies = self.config.policies();
+        policies.into_iter().find_map(|policy| self.verdict(policy))
     }
 
     /// Tells of a cause in a breaker that may not trip, unless there was one already.
