@@ -651,14 +651,35 @@ mod tests {
         assert_eq!(verdict(&evidence, 10_000 * SECOND), None);
     }
 
+    /// Fails when: `and_of` does not call `shared_by`, or `of_stream` has the whole budget.
+    #[test]
+    fn streams_share_the_budget_of_false_trips() {
+        let config = AdaptiveConfig {
+            tolerate: 0.0,
+            false_trip_budget: Duration::from_secs(86_400),
+        };
+        let whole = 86_400_f64.ln() - NeededNats::SLACK;
+        for (evidence, streams) in [
+            (evidence(0.0), 1.0_f64),
+            (evidence(0.0).and_of_watched(config), 2.0),
+            (evidence(0.0).and_of_sample(config), 3.0),
+        ] {
+            for stream in evidence.streams() {
+                let needed = stream.needed.usual(1.0).get();
+                assert!((needed - whole - streams.ln()).abs() < 0.001, "{streams}");
+            }
+        }
+    }
+
     /// Fails when: `verdict` adds the two streams up, or leaves out the watched calls.
     #[test]
     fn either_stream_is_enough_and_none_adds_to_the_other() {
-        let failures = enough(&evidence(0.25));
-        let evidence = evidence(0.25).and_of_watched(AdaptiveConfig {
+        let config = AdaptiveConfig {
             tolerate: 0.25,
             false_trip_budget: Duration::from_secs(86_400),
-        });
+        };
+        let failures = enough(&evidence(0.25).and_of_watched(config));
+        let evidence = evidence(0.25).and_of_watched(config);
         let watched = evidence.of_watched().unwrap();
         fail(&evidence, failures - 1, 10 * SECOND);
         fail(watched, failures - 1, 10 * SECOND);

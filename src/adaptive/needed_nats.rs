@@ -47,6 +47,18 @@ impl NeededNats {
         }
     }
 
+    /// The evidence that a trip takes if each of so many streams can trip the breaker.
+    ///
+    /// Each stream gets an equal part of the false-trip budget (Bonferroni). Only the test against
+    /// what is usual is stricter by that. The test against the tolerated share already trips less
+    /// often than its budget says, and decides how soon a partial outage is seen.
+    pub(super) fn shared_by(self, streams: f64) -> Self {
+        Self {
+            usual: self.usual + Nats::new(streams.ln()),
+            ..self
+        }
+    }
+
     /// The evidence against what is usual that a trip takes at `pace` calls per second.
     #[inline]
     pub(super) fn usual(self, pace: f64) -> Nats {

@@ -32,9 +32,22 @@ impl Evidence {
     /// Adds the evidence of watched calls. It has learnt what this one has.
     #[must_use]
     pub fn and_of_watched(self, config: AdaptiveConfig) -> Self {
+        self.and_of(config, false)
+    }
+
+    /// Adds the evidence of watched calls and that of a sample of timed calls. Both have learnt
+    /// what this one has.
+    #[must_use]
+    pub fn and_of_sample(self, config: AdaptiveConfig) -> Self {
+        self.and_of(config, true)
+    }
+
+    /// Each stream can trip the breaker, so they share the false-trip budget.
+    fn and_of(mut self, config: AdaptiveConfig, is_sampled: bool) -> Self {
+        self.needed = self.needed.shared_by(if is_sampled { 3.0 } else { 2.0 });
         let watched = Watched {
             evidence: self.of_stream(Stream::Watched, config),
-            timed: None,
+            timed: is_sampled.then(|| self.of_stream(Stream::Timed, config)),
             stalls: Stalls::default(),
         };
         Self {
@@ -43,21 +56,10 @@ impl Evidence {
         }
     }
 
-    /// Adds the evidence of watched calls and that of a sample of timed calls. Both have learnt
-    /// what this one has.
-    #[must_use]
-    pub fn and_of_sample(self, config: AdaptiveConfig) -> Self {
-        let timed = self.of_stream(Stream::Timed, config);
-        let mut all = self.and_of_watched(config);
-        if let Some(watched) = &mut all.watched {
-            watched.timed = Some(timed);
-        }
-        all
-    }
-
     fn of_stream(&self, stream: Stream, config: AdaptiveConfig) -> Self {
         let evidence = Self {
             stream,
+            needed: self.needed,
             ..Self::new(config, self.window)
         };
         evidence.inherit_own(self);

@@ -1,4 +1,6 @@
-//! Slow calls as evidence where a sample of dense calls is timed: it comes as soon as from all calls.
+//! Slow calls as evidence where a sample of dense calls is timed.
+//!
+//! The evidence comes as soon as it would from all calls.
 
 use std::time::Duration;
 
@@ -184,19 +186,26 @@ fn a_steady_share_of_slow_calls_trips_nothing_by_a_sample() {
     }
 }
 
-/// Prints the trips in a day of each mode, which is 24 lives of an hour.
+/// The values of an environment variable, separated by commas.
+fn variable<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str, default: &str) -> Vec<T> {
+    let values = std::env::var(name).unwrap_or_else(|_| default.into());
+    values.split(',').map(|it| it.parse().unwrap()).collect()
+}
+
+/// Prints the trips of each mode in a day, which is 24 lives of an hour. `HOURS=48` makes it two.
 #[test]
 #[ignore = "a sweep of half an hour: cargo test --release --test it -- sampled_evidence --ignored --nocapture"]
 fn sweep_of_steady_shares() {
-    for rate in [100.0, 1_000.0, 10_000.0] {
+    let hours = variable::<u64>("HOURS", "24")[0];
+    for rate in variable("RATES", "100,1000,10000") {
         for policy in [tolerant(), sensitive()] {
-            let lives = (0..24).map(|seed| trips_while_steady(&policy, rate, 3_600.0, seed));
+            let lives = (0..hours).map(|seed| trips_while_steady(&policy, rate, 3_600.0, seed));
             let mut sum = 0;
             for (trips, what) in lives.filter(|(trips, _)| *trips > 0) {
                 println!("  {what}");
                 sum += trips;
             }
-            println!("{policy:?} at {rate}/s: {sum} trips in a day");
+            println!("{policy:?} at {rate}/s: {sum} trips in {hours} h");
         }
     }
 }
@@ -229,11 +238,9 @@ fn sweep_of_changing_odds() {
 #[test]
 #[ignore = "a sweep of minutes: cargo test --release --test it -- sampled_evidence --ignored --nocapture"]
 fn sweep_of_detections() {
-    let var = |name: &str, default: &str| std::env::var(name).unwrap_or(default.into());
-    let seeds = var("SEEDS", "20").parse().unwrap();
+    let seeds = variable("SEEDS", "20")[0];
     for policy in [tolerant(), sensitive()] {
-        for rate in var("RATES", "1e3,1e4,3e4,1e5").split(',') {
-            let rate: f64 = rate.parse().unwrap();
+        for rate in variable("RATES", "1e3,1e4,3e4,1e5") {
             for fault in FAULTS {
                 let [sampled, every] = both(&policy, rate, fault, seeds);
                 let ratio = sampled / every;

@@ -269,6 +269,8 @@ pub(super) struct Adaptive {
     /// Which of the two tolerated shares counts.
     pub(super) in_force: InForce,
     budget: f64,
+    /// How many streams share the budget.
+    streams: f64,
     window: u64,
     excursion: Excursion,
     /// When the latest excursion began.
@@ -349,6 +351,7 @@ impl Adaptive {
             tolerate,
             in_force: InForce::default(),
             budget: budget.as_secs_f64(),
+            streams: 1.0,
             window: nanos(window),
             excursion: Excursion::default(),
             began: 0,
@@ -369,16 +372,20 @@ impl Adaptive {
     }
 
     /// Returns this evidence with a second one, which weighs watched calls.
-    pub(super) fn and_watched(self) -> Self {
+    pub(super) fn and_watched(mut self) -> Self {
+        self.streams = 2.0;
         Self {
             watched: Some(Box::new(self.untaught())),
             ..self
         }
     }
 
-    /// Returns this evidence with one more, which weighs a sample of timed calls.
-    pub(super) fn and_timed(self) -> Self {
+    /// Returns this evidence, which weighs watched calls too, with one more. That one weighs a sample
+    /// of timed calls.
+    pub(super) fn and_timed(mut self) -> Self {
+        self.streams = 3.0;
         Self {
+            watched: Some(Box::new(self.untaught())),
             timed: Some(Box::new(self.untaught())),
             ..self
         }
@@ -389,6 +396,7 @@ impl Adaptive {
         let new = Self::new(self.tolerate, Duration::ZERO, Duration::ZERO);
         Self {
             budget: self.budget,
+            streams: self.streams,
             window: self.window,
             ..new
         }
@@ -754,7 +762,7 @@ impl Adaptive {
         let pace = rounded(self.pace.ln());
         let null = self.usual(usual, run);
         let nats = Self::outages().evidence(null, self.usual_run(usual, run), usual);
-        let needed = rounded(self.budget.ln() - 0.5) + pace;
+        let needed = rounded(self.budget.ln() - 0.5) + rounded(self.streams.ln()) + pace;
         let mut tests = vec![(nats, needed)];
         if let Some((surprise, outages)) = self.tolerance() {
             let null = surprise.of(tolerated.failed, tolerated.succeeded);

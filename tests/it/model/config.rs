@@ -578,7 +578,7 @@ impl Config {
         let (tolerate, budget) = (policy.tolerate, policy.false_trip_budget);
         let evidence = adaptive::Adaptive::new(tolerate, budget, self.window.length());
         Some(match self.limit() {
-            Some(_) if self.samples() => evidence.and_watched().and_timed(),
+            Some(_) if self.samples() => evidence.and_timed(),
             Some(_) => evidence.and_watched(),
             None => evidence,
         })
