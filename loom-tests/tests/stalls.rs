@@ -20,11 +20,12 @@ const PAUSE: u64 = LIMIT / 4;
 fn stalled() -> Arc<Stalls> {
     let stalls = Stalls::default();
     note(&stalls, ALIVE);
+    stalls.answer(ALIVE, LIMIT);
     Arc::new(stalls)
 }
 
 fn note(stalls: &Stalls, now: u64) {
-    stalls.note(now, LIMIT, || ALIVE, || 1);
+    stalls.note(now, LIMIT, || ALIVE, |_| 1);
 }
 
 /// How long a call that began at `ALIVE` has taken, when its thread wakes `later` after the stall.

@@ -37,14 +37,15 @@ impl Stalls {
     /// Notes at `now` that a watched call begins or ends.
     ///
     /// `limit` is the limit above which calls are slow. `since` returns since when calls are
-    /// watched, and `spacing` the usual time from one call to the next. Both are seldom called.
+    /// watched, and `spacing` the usual time from one call to the next, before a gap of so many
+    /// nanoseconds. Both are seldom called.
     #[inline]
     pub fn note(
         &self,
         now: u64,
         limit: u64,
         since: impl FnOnce() -> u64,
-        spacing: impl FnOnce() -> u64,
+        spacing: impl FnOnce(u64) -> u64,
     ) {
         // A thread that finds another thread's sign of life also finds the stall before it.
         // Otherwise it would charge its call with the time of the stall.
@@ -56,9 +57,10 @@ impl Stalls {
 
     #[cold]
     #[inline(never)]
-    fn note_slow(&self, now: u64, limit: u64, alive: u64, spacing: impl FnOnce() -> u64) {
+    fn note_slow(&self, now: u64, limit: u64, alive: u64, spacing: impl FnOnce(u64) -> u64) {
         let gap = now.saturating_sub(alive);
-        let is_stall = gap > limit / Self::PART && gap > spacing().saturating_mul(Self::SPACINGS);
+        let is_stall =
+            gap > limit / Self::PART && gap > spacing(gap).saturating_mul(Self::SPACINGS);
         if is_stall && self.is_apart(alive) {
             // `to` publishes it.
             self.from.raise(alive);
@@ -80,12 +82,13 @@ impl Stalls {
     }
 
     /// Whether a time without progress since `from` may be a stall. It is none if the dependency
-    /// hasn't answered since the stall before. Otherwise workers that all wait for a dependency
-    /// that hangs would not see it for long.
+    /// hasn't answered since the stall before, or has never answered. Otherwise workers that all
+    /// wait for a dependency that hangs would not see it for long.
     fn is_apart(&self, from: u64) -> bool {
         let (before, ended) = self.latest();
         // Another thread may have noted this stall already.
-        before == from || self.answered.load() >= ended
+        let answered = self.answered.load();
+        before == from || (answered > 0 && answered >= ended)
     }
 
     fn latest(&self) -> (u64, u64) {
@@ -119,7 +122,7 @@ mod tests {
     }
 
     fn note(stalls: &Stalls, at: u64) {
-        stalls.note(at * MS, LIMIT, || 900 * MS, || MS);
+        stalls.note(at * MS, LIMIT, || 900 * MS, |_| MS);
     }
 
     fn answer(stalls: &Stalls, at: u64) {
@@ -150,7 +153,7 @@ mod tests {
         let stalls = self::stalls();
         note(&stalls, 1_050);
         assert_eq!(awake(&stalls, 1_000, 1_050), 50);
-        stalls.note(3_000 * MS, LIMIT, || 0, || 100 * MS);
+        stalls.note(3_000 * MS, LIMIT, || 0, |gap| gap / 20);
         assert_eq!(awake(&stalls, 1_000, 3_000), 2_000);
     }
 
@@ -160,6 +163,15 @@ mod tests {
         let stalls = Stalls::default();
         note(&stalls, 940);
         assert_eq!(awake(&stalls, 0, 940), 940);
+    }
+
+    /// Fails when: `is_apart` takes no answer for one at the beginning.
+    #[test]
+    fn before_the_first_answer_there_is_no_stall() {
+        let stalls = Stalls::default();
+        note(&stalls, 1_000);
+        note(&stalls, 3_000);
+        assert_eq!(awake(&stalls, 1_000, 3_000), 2_000);
     }
 
     /// Fails when: `is_apart` is always true.

@@ -128,7 +128,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let now = context.nanos();
         let Watch { limit, window, .. } = in_flight.watch;
         let since = || now.saturating_sub(self.age(generation, now));
-        let spacing = || {
+        let spacing = |gap| {
+            if gap > window / 2 {
+                // The window has lost too many of the calls before the gap to tell. So long a gap
+                // is a stall even at one call in a second.
+                return 0;
+            }
             let call = self.call_in(generation, context);
             let now = call.date();
             let since = self.counted_since(generation);

@@ -9,6 +9,7 @@ use std::thread::sleep;
 
 use super::*;
 use tripcurve::TripPolicy;
+use tripcurve::handles::OwnedPermit;
 use tripcurve::window::Window;
 
 const CHILD: &str = "TRIPCURVE_STOPPED_PROCESS";
@@ -30,8 +31,8 @@ fn read_until(lines: &mut impl BufRead, text: &str) {
     }
 }
 
-#[test]
-fn a_process_that_was_stopped_goes_on_as_after_an_idle_time() {
+/// Stops a process for so long, and lets it continue.
+fn stops_for(pause: Duration) {
     let mut child = Command::new(current_exe().unwrap())
         .args(["what_a_stopped_process_does", "--ignored", "--nocapture"])
         .env(CHILD, "")
@@ -42,11 +43,22 @@ fn a_process_that_was_stopped_goes_on_as_after_an_idle_time() {
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     read_until(&mut lines, READY);
     signal(&child, "STOP");
-    sleep(Duration::from_millis(600));
+    sleep(pause);
     signal(&child, "CONT");
     child.stdin.take().unwrap().write_all(b"go on\n").unwrap();
     read_until(&mut lines, DONE);
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_process_that_was_stopped_goes_on_as_after_an_idle_time() {
+    stops_for(Duration::from_millis(600));
+}
+
+#[test]
+#[ignore = "it takes a minute"]
+fn a_process_that_was_stopped_for_a_minute_goes_on_as_after_an_idle_time() {
+    stops_for(Duration::from_secs(60));
 }
 
 /// Settings on the system's clock that forget and wait for half a second at most.
@@ -56,6 +68,13 @@ fn brief() -> CircuitBreaker {
         .trip_when(TripPolicy::consecutive_failures(5))
         .open_for(500 * MILLI)
         .probes(1);
+    builder.build().unwrap()
+}
+
+/// The default policy with a limit for slow calls, which every call exceeds while nothing runs.
+fn timed() -> CircuitBreaker {
+    let policy = TripPolicy::adaptive().slower_than(100 * MILLI);
+    let builder = CircuitBreaker::builder("timed").trip_when(policy);
     builder.build().unwrap()
 }
 
@@ -73,6 +92,15 @@ fn what_a_stopped_process_does() {
     }
     let (closed, open) = (brief(), brief());
     let in_flight = closed.try_acquire_owned().unwrap();
+    let timed = timed();
+    // A breaker that knows its traffic can tell a pause of its process.
+    for _ in 0..1_500 {
+        timed.try_acquire().unwrap().success();
+        sleep(Duration::from_millis(1));
+    }
+    let held_up: Vec<_> = (0..40)
+        .map(|_| timed.try_acquire_owned().unwrap())
+        .collect();
     fail(&open, 5);
     assert!(open.try_acquire().is_err());
     fail(&closed, 4);
@@ -87,6 +115,9 @@ fn what_a_stopped_process_does() {
     assert_eq!(closed.state(), State::Closed);
     fail(&closed, 1);
     assert_eq!(closed.state(), State::Open);
+    // The pause was this process's own, and no slowness of the dependency.
+    held_up.into_iter().for_each(OwnedPermit::success);
+    assert_eq!(timed.state(), State::Closed);
     // The open time is over.
     open.try_acquire().unwrap().success();
     assert_eq!(open.state(), State::Closed);

@@ -517,7 +517,14 @@ impl Model {
         let (now, since) = (self.now, in_microseconds(self.since));
         let limit = self.config.limit().unwrap_or_default();
         let covered = (moment.now - moment.counted_since).min(window);
-        let spacing = covered / moment.calls.max(1);
+        // After so long a gap, the window doesn't know the calls before it any more.
+        let spacing = |gap| {
+            if gap > window / 2 {
+                0
+            } else {
+                covered / moment.calls.max(1)
+            }
+        };
         if let Some(watched) = self.watched() {
             watched.stalls.progress(now, limit, since, spacing);
         }

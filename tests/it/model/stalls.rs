@@ -10,16 +10,24 @@ pub(super) struct Stalls {
 
 impl Stalls {
     /// A watched call begins or ends. `since` is when the generation began, and `spacing` the usual
-    /// time from one call to the next. Progress is noted at most once in a 32nd of the limit.
-    pub(super) fn progress(&mut self, now: u64, limit: u64, since: u64, spacing: u64) {
+    /// time from one call to the next, before a gap. Progress is noted at most once in a 32nd of the
+    /// limit.
+    pub(super) fn progress(
+        &mut self,
+        now: u64,
+        limit: u64,
+        since: u64,
+        spacing: impl Fn(u64) -> u64,
+    ) {
         if now <= self.alive.saturating_add(limit / 32) {
             return;
         }
         let from = self.alive.max(since);
         let gap = now.saturating_sub(from);
-        // Without an answer since the latest stall, the dependency hangs.
-        let is_apart = self.latest.is_none_or(|(_, to)| self.answered >= to);
-        if gap > limit / 2 && gap > spacing.saturating_mul(20) && is_apart {
+        // Without an answer since the latest stall, or any at all, the dependency hangs.
+        let ended = self.latest.map_or(1, |(_, to)| to.max(1));
+        let is_apart = self.answered >= ended;
+        if gap > limit / 2 && gap > spacing(gap).saturating_mul(20) && is_apart {
             self.latest = Some((from, now));
         }
         self.alive = now;
