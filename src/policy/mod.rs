@@ -583,6 +583,7 @@ impl TripPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn counts(failures: u64, successes: u64) -> Counts {
         Counts {
@@ -620,5 +621,30 @@ mod tests {
     fn an_empty_window_is_not_judged_even_without_a_smallest_number() {
         let policy: TripPolicy = TripPolicy::failure_rate(0.5).min_calls(0).into();
         assert!(policy.judge(0, &counts(0, 0)).is_none());
+    }
+
+    proptest! {
+        /// Fails when: `may_trip` denies a trip, so that the window isn't summed to its end.
+        #[test]
+        fn a_policy_that_trips_may_trip_with_fewer_successes(
+            (failures, successes, more) in (0..30_u64, 0..30_u64, 0..30_u64),
+            (slow, overdue, run) in (0..30_u64, 0..30_u64, 0..30_u64),
+            (limit, min_calls) in (1..20_u32, 0..20_u32),
+            threshold in 0.01..=1.0_f64,
+        ) {
+            let some = Counts { slow: slow.min(failures + successes), overdue, ..counts(failures, successes) };
+            let all = Counts { successes: successes + more, ..some };
+            let policies: [TripPolicy; 5] = [
+                TripPolicy::consecutive_failures(limit).into(),
+                TripPolicy::failure_count(limit).min_calls(min_calls).into(),
+                TripPolicy::failure_rate(threshold).min_calls(min_calls).into(),
+                TripPolicy::slow_rate(threshold).min_calls(min_calls).into(),
+                TripPolicy::burn_rate(0.99).min_calls(min_calls).into(),
+            ];
+            for policy in policies {
+                let trips = policy.judge(run, &all).is_some();
+                prop_assert!(!trips || policy.may_trip(run, &some), "{policy:?}");
+            }
+        }
     }
 }

@@ -140,6 +140,29 @@ pub(crate) mod tests {
         }
     }
 
+    /// Fails when: an isolated breaker holds a place among those that may be open though it was
+    /// closed, or gives its place away though it was open or half-open.
+    #[test]
+    fn what_was_open_or_half_open_stays_so_while_isolated() {
+        let open = Phase::Open {
+            until: Moment::at(7),
+        };
+        for phase in [
+            Phase::Closed,
+            Phase::MetricsOnly,
+            Phase::Disabled,
+            Phase::PROBING,
+            open,
+        ] {
+            let isolated = Interrupted::of(phase).map(Phase::Isolated);
+            assert_eq!(
+                isolated.map(Phase::is_open),
+                Some(phase.is_open()),
+                "{phase:?}"
+            );
+        }
+    }
+
     #[test]
     fn what_is_forced_open_is_not_interrupted() {
         let isolated = Interrupted::of(Phase::Closed).map(Phase::Isolated);
