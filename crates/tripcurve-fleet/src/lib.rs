@@ -22,6 +22,7 @@
 // docs.rs marks each item with the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod bounds;
 #[cfg(feature = "config")]
 mod config;
 #[cfg(test)]

@@ -26,6 +26,20 @@ pub struct Announcement {
 /// [`FleetSums`](crate::sums::FleetSums) at the store's time. Each waits for the store, with a
 /// limit that the store sets.
 ///
+/// A member waits 250 ms for an answer. The first answer may take 1.25 s, because it may need a
+/// connection. Then the member drops the future. So dropping it must not harm the store. An answer
+/// with a number beyond its documented bounds counts as missing.
+///
+/// # Panics
+/// A store shouldn't panic. If it does, the member says so in its
+/// [status](crate::StoreStatus::LocalOnly), and each breaker decides for itself. The member tries again
+/// within 5 s. This holds for the methods, their futures, the announcements, and a
+/// [`StoreError`] that panics while it is displayed. In a program built with `panic = "abort"`, any
+/// panic ends the process.
+///
+/// A method, a future or a stream that blocks its thread blocks the member's task. No call waits for
+/// that task.
+///
 /// The `suite`, with the feature `store-suite`, checks an implementation.
 pub trait Store: Send + Sync + 'static {
     /// The changes of a namespace.
@@ -85,6 +99,8 @@ pub enum StoreError {
     Unavailable(Box<dyn error::Error + Send + Sync>),
     /// The store gave an answer that makes no sense. The text says what was wrong.
     Garbled(&'static str),
+    /// The store's code panicked. The text is the panic's message.
+    Panicked(String),
 }
 
 impl fmt::Display for StoreError {
@@ -93,6 +109,7 @@ impl fmt::Display for StoreError {
             Self::Refused(_) => f.write_str("the store refused the message"),
             Self::Unavailable(_) => f.write_str("the store is unavailable"),
             Self::Garbled(what) => write!(f, "the store's answer makes no sense: {what}"),
+            Self::Panicked(message) => write!(f, "the store panicked: {message}"),
         }
     }
 }
@@ -102,7 +119,7 @@ impl error::Error for StoreError {
         match self {
             Self::Refused(it) => Some(it),
             Self::Unavailable(it) => Some(&**it),
-            Self::Garbled(_) => None,
+            Self::Garbled(_) | Self::Panicked(_) => None,
         }
     }
 }

@@ -85,14 +85,44 @@ impl error::Error for JoinError {
     }
 }
 
-/// An error with its sources.
+/// The longest text that a member keeps of an error, in bytes.
+const LONGEST: usize = 1_024;
+
+/// A text that takes no more than [`LONGEST`] bytes.
+#[derive(Default)]
+struct Short(String);
+
+impl Write for Short {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let mut end = more.len().min(LONGEST - self.0.len());
+        while !more.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.0.push_str(&more[..end]);
+        if end < more.len() {
+            return Err(fmt::Error);
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a text.
+pub(super) fn shortened(text: &str) -> String {
+    let mut short = Short::default();
+    // An error says that the rest was left out.
+    let _ = short.write_str(text);
+    short.0
+}
+
+/// An error with its sources, shortened.
 pub(super) fn text(error: &dyn error::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = Short::default();
+    let mut written = write!(text, "{error}");
     let mut source = error.source();
-    while let Some(it) = source {
-        // Writing to a string never fails.
-        let _ = write!(text, ": {it}");
+    // An error that is its own source ends at the bound, since each source takes two bytes or more.
+    while let (Ok(()), Some(it)) = (written, source) {
+        written = write!(text, ": {it}");
         source = it.source();
     }
-    text
+    text.0
 }

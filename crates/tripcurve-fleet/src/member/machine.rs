@@ -331,6 +331,11 @@ impl Machine {
         }
     }
 
+    /// The number of the current connection.
+    pub(super) fn session(&self) -> u64 {
+        self.link.session()
+    }
+
     /// The store of a session is gone.
     pub fn lost(&mut self, session: u64, why: &str, now: Duration) {
         if session != self.link.session() || matches!(self.link.phase(), Phase::Waiting { .. }) {
@@ -373,6 +378,10 @@ impl Machine {
             return;
         }
         self.link.note(now);
+        let answer = answer.and_then(|reply| match reply.check() {
+            Ok(()) => Ok(reply),
+            Err(what) => Err(StoreError::Garbled(what)),
+        });
         let joined = self.breakers.get(&it.breaker);
         let is_current = joined.is_some_and(|joined| *joined.key() == it.key);
         match answer {
@@ -387,7 +396,7 @@ impl Machine {
                     let was_refused = matches!(error, StoreError::Refused(_));
                     self.with(it.breaker, now, |joined, _| joined.failed(was_refused));
                 }
-                if self.link.missed() {
+                if self.link.missed() || has_panicked(&error) {
                     self.lost(it.session, &text(&error), now);
                 }
             }
@@ -401,7 +410,7 @@ impl Machine {
         }
         let is_gone = self.link.pinged(answer.is_ok(), now);
         if let Err(error) = answer
-            && is_gone
+            && (is_gone || has_panicked(&error))
         {
             self.lost(session, &text(&error), now);
         }
@@ -467,4 +476,9 @@ impl Machine {
             breakers,
         }
     }
+}
+
+/// Whether the store may be in any state. Then only a new session helps.
+fn has_panicked(error: &StoreError) -> bool {
+    matches!(error, StoreError::Panicked(_))
 }

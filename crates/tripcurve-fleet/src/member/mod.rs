@@ -7,6 +7,7 @@ mod builder;
 #[cfg(feature = "dashboard")]
 mod dashboard;
 mod error;
+mod guarded;
 mod handle;
 mod joining;
 mod known;

@@ -9,6 +9,7 @@ use tripcurve::CircuitBreaker;
 use tripcurve::registry::Registry;
 
 use super::error::{JoinError, text};
+use super::guarded::{Panicked, shielded};
 use super::handle::Fleet;
 use super::status::Notice;
 use super::task::Shared;
@@ -26,7 +27,9 @@ impl Fleet {
     ///
     /// Name the breakers with [`name_with`](tripcurve::registry::RegistryBuilder::name_with): of
     /// several breakers of one name, one joins. A [notice](Notice::NotJoined) names those that
-    /// can't join.
+    /// can't join. If a function of the registry panics, such as the one that names breakers, those
+    /// that have joined stay. A [notice](Notice::RegistryPanicked) says so, and the member looks again
+    /// after 30 s.
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -56,11 +59,17 @@ impl Fleet {
             let mut followed = Followed::default();
             loop {
                 let looked = registry.clone();
-                let busiest = tokio::task::spawn_blocking(move || busiest(&looked, most)).await;
+                let look = move || shielded(|| busiest(&looked, most));
+                let busiest = tokio::task::spawn_blocking(look).await;
                 let (Ok(busiest), Some(shared)) = (busiest, shared.upgrade()) else {
                     return;
                 };
-                followed.follow(&shared, busiest);
+                match busiest.and_then(|them| shielded(|| followed.follow(&shared, them))) {
+                    Ok(()) => {}
+                    Err(Panicked(message)) => shared.notify(Notice::RegistryPanicked {
+                        reason: message.into(),
+                    }),
+                }
                 drop(shared);
                 tokio::time::sleep(EVERY).await;
             }

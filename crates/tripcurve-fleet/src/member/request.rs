@@ -1,5 +1,6 @@
 //! What a member sends to a store, and what comes back.
 
+use crate::bounds::Checked;
 use crate::key::FleetKey;
 use crate::message::{AskLease, FleetView, Leased, ProbeResult, Pulse, Pulsed, Report, Reported};
 use crate::message::{Resulted, Round, Rounded, Step, Stepped, Trip, Tripped, Weigh, Weighed};
@@ -69,6 +70,20 @@ impl Request {
 }
 
 impl Reply {
+    /// Returns the name of the first number that is out of bounds, if there is one.
+    pub(super) fn check(&self) -> Checked {
+        match self {
+            Self::Report(it) => it.check(),
+            Self::Weigh(it) => it.check(),
+            Self::Lease(it) => {
+                it.view.check()?;
+                it.lease.map_or(Ok(()), |it| it.check())
+            }
+            Self::Round(it) => it.check(),
+            Self::Pulse(_) | Self::Trip(_) | Self::Result(_) | Self::Step(_) => self.view().check(),
+        }
+    }
+
     /// The state of the fleet in the answer.
     #[must_use]
     pub fn view(&self) -> &FleetView {

@@ -92,6 +92,12 @@ pub enum Notice {
         /// Why not.
         reason: Arc<str>,
     },
+    /// Code of a registry panicked while the member looked for its busiest breakers. The member looks
+    /// again after 30 s.
+    RegistryPanicked {
+        /// The message of the panic.
+        reason: Arc<str>,
+    },
     /// Other members have a breaker of this name with other settings. They are another fleet.
     OtherSettings {
         /// The breaker's name.
@@ -121,6 +127,12 @@ impl fmt::Display for Notice {
             ),
             Self::NotJoined { breaker, reason } => {
                 write!(f, "breaker \"{breaker}\" hasn't joined its fleet: {reason}")
+            }
+            Self::RegistryPanicked { reason } => {
+                write!(
+                    f,
+                    "fleet: a registry panicked, its breakers stay as they are: {reason}"
+                )
             }
             Self::OtherSettings {
                 breaker,

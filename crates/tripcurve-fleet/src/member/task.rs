@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -13,11 +12,13 @@ use futures_core::Stream;
 use futures_util::future::{AbortHandle, Aborted, abortable};
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Handle;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tripcurve::CircuitBreaker;
 use tripcurve::handles::ListeningGuard;
 
 use super::error::{JoinError, text};
+use super::guarded::{Guarded, Panicked, shielded};
 use super::joining::Joining;
 use super::machine::{BreakerId, Effect, Machine, Outgoing};
 use super::recovery::Probed;
@@ -34,6 +35,9 @@ const FIRST_ANSWER: Duration = Duration::from_millis(1_250);
 /// The time until the task looks again when the machine waits for nothing but events.
 const IDLE: Duration = Duration::from_secs(3_600);
 
+/// After so many events that didn't have to be waited for, other tasks have their turn.
+const AT_ONCE: u32 = 64;
+
 type Listener = Box<dyn Fn(&Notice) + Send + Sync>;
 
 /// Those who are told of notices.
@@ -48,7 +52,7 @@ impl Listeners {
     fn tell(&self, notice: &Notice) {
         for listener in &self.0 {
             // A panic of one is no matter of the others. The hook has reported it.
-            let _ = catch_unwind(AssertUnwindSafe(|| listener(notice)));
+            let _reported = shielded(|| listener(notice));
         }
     }
 }
@@ -136,7 +140,8 @@ impl Shared {
             names.collect()
         });
         for name in names {
-            self.leave(&name);
+            // A panic in one breaker's clock must not keep the others from leaving.
+            let _reported = shielded(|| self.leave(&name));
         }
     }
 }
@@ -179,10 +184,10 @@ enum Event<S: Store> {
     Unreported(BreakerId),
     Answered(Box<(Outgoing, Result<Reply, StoreError>)>),
     Pinged(u64, Result<(), StoreError>),
-    Subscribed(u64, Result<S::Announcements, StoreError>),
+    Subscribed(u64, Result<Guarded<S::Announcements>, StoreError>),
     Announced(Announcement),
-    /// The announcements of this session have ended.
-    Ended(u64),
+    /// The announcements of this session have ended, perhaps by a panic.
+    Ended(u64, Option<StoreError>),
     /// It is time to look again.
     Time,
 }
@@ -197,15 +202,19 @@ struct Task<S: Store> {
     jobs: FuturesUnordered<Job<S>>,
     /// The waits for unreported failures.
     watches: BTreeMap<BreakerId, AbortHandle>,
-    announcements: Option<(u64, S::Announcements)>,
+    announcements: Option<(u64, Guarded<S::Announcements>)>,
 }
 
 impl<S: Store> Task<S> {
     async fn run(mut self, mut timer: Pin<Box<Sleep>>) {
+        let mut events = 0;
         loop {
-            while let Some(effect) = self.shared.machine(Machine::poll) {
-                self.act(effect);
+            // A stream that always has something to say must not keep others from their turn.
+            events = (events + 1) % AT_ONCE;
+            if events == 0 {
+                yield_now().await;
             }
+            self.act_on_all();
             let wake_at = self.shared.machine(|machine, now| {
                 let at = machine.wake_at();
                 at.unwrap_or(now + IDLE)
@@ -213,7 +222,37 @@ impl<S: Store> Task<S> {
             timer.as_mut().reset(self.shared.begun + wake_at);
             match self.event(&mut timer).await {
                 Event::Poke(Poke::Stop) => return self.end().await,
-                event => self.take(event),
+                event => _ = self.shielded(|it| it.take(event)),
+            }
+        }
+    }
+
+    /// Does what the machine wants done.
+    fn act_on_all(&mut self) {
+        loop {
+            let acted = self.shielded(|it| {
+                let effect = it.shared.machine(Machine::poll);
+                effect.map(|effect| it.act(effect)).is_some()
+            });
+            if acted == Some(false) {
+                return;
+            }
+        }
+    }
+
+    /// Runs code that may call the user's, for example the clock of a breaker.
+    ///
+    /// After a panic each breaker decides for itself until the next attempt.
+    fn shielded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        match shielded(|| act(self)) {
+            Ok(done) => Some(done),
+            Err(Panicked(message)) => {
+                let why = format!("the member's task has caught a panic: {message}");
+                self.shared.machine(|machine, now| {
+                    let session = machine.session();
+                    machine.lost(session, &why, now);
+                });
+                None
             }
         }
     }
@@ -225,7 +264,10 @@ impl<S: Store> Task<S> {
                 let (store, shared) = (Arc::clone(&self.store), Arc::clone(&self.shared));
                 self.jobs.push(Box::pin(async move {
                     let namespace = shared.machine(|machine, _| machine.namespace().to_owned());
-                    let subscribed = limited(FIRST_ANSWER, store.announcements(&namespace));
+                    let subscribed = limited(FIRST_ANSWER, async {
+                        let announcements = store.announcements(&namespace).await?;
+                        Ok(Guarded::new(announcements))
+                    });
                     Event::Subscribed(session, subscribed.await)
                 }));
             }
@@ -242,7 +284,8 @@ impl<S: Store> Task<S> {
                 let (store, shared) = (Arc::clone(&self.store), Arc::clone(&self.shared));
                 self.jobs.push(Box::pin(async move {
                     let namespace = shared.machine(|machine, _| machine.namespace().to_owned());
-                    let answer = limited(ANSWER, store.ping(&namespace)).await;
+                    let asked = async { store.ping(&namespace).await };
+                    let answer = limited(ANSWER, asked).await;
                     Event::Pinged(session, answer)
                 }));
             }
@@ -276,6 +319,10 @@ impl<S: Store> Task<S> {
 
     fn take(&mut self, event: Event<S>) {
         let shared = Arc::clone(&self.shared);
+        if let Event::Subscribed(session, Ok(announcements)) = event {
+            self.announcements = Some((session, announcements));
+            return shared.machine(|machine, now| machine.subscribed(session, now));
+        }
         shared.machine(|machine, now| match event {
             Event::Poke(Poke::Changed(id, probed)) => machine.changed(id, probed, now),
             Event::Unreported(id) => machine.fails(id, now),
@@ -284,16 +331,14 @@ impl<S: Store> Task<S> {
                 machine.answered(&outgoing, answer, now);
             }
             Event::Pinged(session, answer) => machine.pinged(session, answer, now),
-            Event::Subscribed(session, Ok(announcements)) => {
-                self.announcements = Some((session, announcements));
-                machine.subscribed(session, now);
+            Event::Subscribed(session, Err(error)) | Event::Ended(session, Some(error)) => {
+                machine.lost(session, &text(&error), now);
             }
-            Event::Subscribed(session, Err(error)) => machine.lost(session, &text(&error), now),
             Event::Announced(announcement) => machine.announced(&announcement, now),
-            Event::Ended(session) => {
+            Event::Ended(session, None) => {
                 machine.lost(session, "the connection for announcements was lost", now);
             }
-            Event::Poke(Poke::Look | Poke::Stop) | Event::Time => {}
+            Event::Poke(Poke::Look | Poke::Stop) | Event::Subscribed(_, Ok(_)) | Event::Time => {}
         });
     }
 
@@ -309,10 +354,11 @@ impl<S: Store> Task<S> {
             if let Some((session, announcements)) = &mut self.announcements {
                 let session = *session;
                 match Pin::new(announcements).poll_next(context) {
-                    Poll::Ready(Some(it)) => return Poll::Ready(Event::Announced(it)),
-                    Poll::Ready(None) => {
+                    Poll::Ready(Some(Ok(it))) => return Poll::Ready(Event::Announced(it)),
+                    Poll::Ready(ended) => {
                         self.announcements = None;
-                        return Poll::Ready(Event::Ended(session));
+                        let error = ended.and_then(Result::err);
+                        return Poll::Ready(Event::Ended(session, error));
                     }
                     Poll::Pending => {}
                 }
@@ -326,9 +372,7 @@ impl<S: Store> Task<S> {
     async fn end(mut self) {
         self.shared.clear();
         self.jobs = FuturesUnordered::new();
-        while let Some(effect) = self.shared.machine(Machine::poll) {
-            self.act(effect);
-        }
+        self.act_on_all();
         while poll_fn(|context| Pin::new(&mut self.jobs).poll_next(context))
             .await
             .is_some()
@@ -336,14 +380,23 @@ impl<S: Store> Task<S> {
     }
 }
 
-/// Waits for a store, but not for long.
+/// Waits for a store, but not for long. Its panic is an error.
+///
+/// An error of the user is turned into a text here, where its code holds no lock and may panic.
 async fn limited<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    let answer = pin!(answer);
-    match timeout(limit, answer).await {
-        Ok(answer) => answer,
-        Err(elapsed) => Err(StoreError::Unavailable(Box::new(elapsed))),
-    }
+    let answered = Guarded::new(async move {
+        match timeout(limit, answer).await {
+            Ok(Err(StoreError::Unavailable(error))) => Err(unavailable(&*error)),
+            Ok(answer) => answer,
+            Err(elapsed) => Err(unavailable(&elapsed)),
+        }
+    });
+    answered.await
+}
+
+fn unavailable(error: &dyn std::error::Error) -> StoreError {
+    StoreError::Unavailable(text(error).into())
 }

@@ -1,16 +1,12 @@
 //! Answers and announcements of a server that nobody trusts: every number has bounds.
 
+use crate::bounds::MAX_LOUDEST;
 use crate::message::{EXACT, FleetState, FleetView, Lease, Leased, Loud, LoudCalls, LoudSums};
-use crate::message::{MAX_ROUND, Pulsed, Reported, Resulted, Rounded, SHARE, Stepped, Sums};
-use crate::message::{Tripped, Weighed};
+use crate::message::{Pulsed, Reported, Resulted, Rounded, Stepped, Sums, Tripped, Weighed};
 use crate::store::Announcement;
-use crate::sums::LIFETIME_MS;
 
 /// The longest announcement that is read, in bytes.
 const LONGEST: usize = 1_024;
-
-/// How many members a list of the loudest has at most: two for each of four outages.
-const MAX_LOUDEST: u64 = 8;
 
 /// The numbers of an answer that aren't read yet. More than are read may come: a later version may
 /// add some at the end.
@@ -32,9 +28,8 @@ impl<'a> Numbers<'a> {
         value.filter(|&it| it <= most).ok_or(name)
     }
 
-    fn small(&mut self, name: Garbled, most: u32) -> Result<u32, Garbled> {
-        let value = self.up_to(name, most.into())?;
-        u32::try_from(value).map_err(|_| name)
+    fn small(&mut self, name: Garbled) -> Result<u32, Garbled> {
+        u32::try_from(self.exact(name)?).map_err(|_| name)
     }
 
     fn exact(&mut self, name: Garbled) -> Result<u64, Garbled> {
@@ -54,36 +49,40 @@ pub(super) trait Read: Sized {
 
 impl Read for FleetView {
     fn read(it: &mut Numbers<'_>) -> Result<Self, Garbled> {
-        Ok(Self {
+        let view = Self {
             epoch: it.exact("epoch")?,
             state: match it.up_to("state", 2)? {
                 0 => FleetState::Closed,
                 1 => FleetState::Open,
                 _ => FleetState::Ramp,
             },
-            share: it.small("share", SHARE)?,
-            round: it.small("round", MAX_ROUND)?,
+            share: it.small("share")?,
+            round: it.small("round")?,
             turn: it.exact("turn")?,
-            outage_ms: it.up_to("outage_ms", LIFETIME_MS)?,
-            age_ms: it.up_to("age_ms", LIFETIME_MS)?,
-            due_ms: it.up_to("due_ms", 60_000)?,
-            members: it.up_to("members", 100_000)?,
-            rate: it.up_to("rate", 100_000_000_000)?,
-            normal: it.small("normal", SHARE / 4)?,
+            outage_ms: it.exact("outage_ms")?,
+            age_ms: it.exact("age_ms")?,
+            due_ms: it.exact("due_ms")?,
+            members: it.exact("members")?,
+            rate: it.exact("rate")?,
+            normal: it.small("normal")?,
             at_ms: it.exact("at_ms")?,
-        })
+        };
+        view.check()?;
+        Ok(view)
     }
 }
 
 impl Read for Sums {
     fn read(it: &mut Numbers<'_>) -> Result<Self, Garbled> {
-        Ok(Self {
+        let sums = Self {
             excursion: it.exact("excursion")?,
             failures: it.exact("failures")?,
             surprise: it.exact("surprise")?,
             expected: it.exact("expected")?,
-            age_ms: it.up_to("age_ms", LIFETIME_MS)?,
-        })
+            age_ms: it.exact("age_ms")?,
+        };
+        sums.check()?;
+        Ok(sums)
     }
 }
 
@@ -91,7 +90,7 @@ impl Read for LoudSums {
     fn read(it: &mut Numbers<'_>) -> Result<Self, Garbled> {
         let sums = Sums::read(it)?;
         let failing = it.exact("failing")?;
-        let count = it.up_to("loudest", MAX_LOUDEST)?;
+        let count = it.up_to("loudest", MAX_LOUDEST as u64)?;
         let loud = |_| {
             Ok(Loud {
                 failures: it.exact("failures")?,
@@ -151,8 +150,9 @@ impl Read for Leased {
     fn read(it: &mut Numbers<'_>) -> Result<Self, Garbled> {
         let view = FleetView::read(it)?;
         let turn = it.exact("turn")?;
-        let ends_ms = it.up_to("ends_ms", 60_000)?;
+        let ends_ms = it.exact("ends_ms")?;
         let lease = Lease { turn, ends_ms };
+        lease.check()?;
         Ok(Self {
             view,
             lease: (turn > 0).then_some(lease),

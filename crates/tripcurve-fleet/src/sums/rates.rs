@@ -6,16 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::bounds::{MAX_MEMBERS, MAX_SUM};
 use crate::message::{Pulse, SHARE};
 
 /// How long a table is the newer one, in ms.
 const TURN_MS: u64 = 60_000;
-
-/// The highest sum of all rates: 10⁸ calls per second. Its product with a share is exact.
-const MAX_SUM: u64 = 100_000_000_000;
-
-/// How many members are counted.
-const MAX_MEMBERS: u64 = 100_000;
 
 /// The usual share of failures before any member has announced one: 0.01.
 const FIRST_NORMAL: u64 = 655;

@@ -10,7 +10,8 @@ use crate::store::Announcement;
 impl Machine {
     /// An announcement has come.
     pub fn announced(&mut self, it: &Announcement, now: Duration) {
-        if !self.link.is_up() {
+        // A view that makes no sense is lost. The next answer has the state.
+        if !self.link.is_up() || it.view.check().is_err() {
             return;
         }
         let mut breakers = self.breakers.iter();

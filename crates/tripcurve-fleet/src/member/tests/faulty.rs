@@ -24,6 +24,8 @@ pub(super) enum Fault {
     RefusesMessages,
     /// Each answer takes 100 ms.
     Slow,
+    /// Each message panics.
+    Panics,
     /// No message is answered.
     Hangs,
     /// The store does what it is asked, and the answer is lost.
@@ -104,6 +106,7 @@ impl Faulty {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 answer.await
             }
+            Fault::Panics => panic!("boom"),
             Fault::Hangs => pending().await,
             Fault::LosesAnswers => {
                 let _lost = answer.await;

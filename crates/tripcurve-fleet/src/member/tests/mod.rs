@@ -3,7 +3,9 @@
 mod configuration;
 mod faulty;
 mod outage;
+mod panics;
 #[cfg(feature = "registry")]
 mod registry;
 mod store_faults;
 mod processes;
+mod wild;

@@ -1,5 +1,6 @@
 //! The busiest breakers of a registry join.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tripcurve::CircuitBreaker;
@@ -70,6 +71,52 @@ async fn breakers_of_one_name_are_told_of() {
         .collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(joined(&fleet), ["search"]);
+}
+
+/// A key that can't be cloned while `PANICS`.
+#[derive(PartialEq, Eq, Hash)]
+struct Shy(u32);
+
+static PANICS: AtomicBool = AtomicBool::new(false);
+
+impl Clone for Shy {
+    fn clone(&self) -> Self {
+        assert!(!PANICS.load(Ordering::Relaxed), "too shy");
+        Self(self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_panics_is_told_of_and_looked_at_again() {
+    let registry = Registry::<Shy>::builder(CircuitBreaker::builder("search"))
+        .name_with(|key| format!("search {}", key.0))
+        .build()
+        .unwrap();
+    for key in 1..=2 {
+        let breaker = registry.get_or_create(&Shy(key));
+        breaker.try_acquire().unwrap().success();
+    }
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let notices = Arc::clone(&told);
+    let fleet = Fleet::builder("shop")
+        .on_notice(move |it| notices.lock().unwrap().push(it.clone()))
+        .store(MemoryStore::new())
+        .spawn()
+        .unwrap();
+    tokio::time::pause();
+    PANICS.store(true, Ordering::Relaxed);
+    fleet.join_all(&registry);
+    tokio::time::sleep(SECOND).await;
+    let reason = "too shy".into();
+    let told = told.lock().unwrap().clone();
+    assert!(
+        told.contains(&Notice::RegistryPanicked { reason }),
+        "{told:?}"
+    );
+    assert!(joined(&fleet).is_empty());
+    PANICS.store(false, Ordering::Relaxed);
+    tokio::time::sleep(30 * SECOND).await;
+    assert_eq!(joined(&fleet), ["search 1", "search 2"]);
 }
 
 #[tokio::test]

@@ -294,7 +294,12 @@ async fn transitions(store: Option<impl Store>) -> Vec<String> {
 async fn without_a_store_a_breaker_decides_what_it_decides_without_a_fleet() {
     let alone = transitions(None::<Faulty>).await;
     assert!(alone.len() >= 6, "{alone:?}");
-    for fault in [Fault::Refuses, Fault::Hangs, Fault::LosesAnswers] {
+    for fault in [
+        Fault::Refuses,
+        Fault::Panics,
+        Fault::Hangs,
+        Fault::LosesAnswers,
+    ] {
         let faulty = Faulty::new(&store());
         faulty.set(fault);
         assert_eq!(transitions(Some(faulty)).await, alone, "{fault:?}");
