@@ -635,7 +635,7 @@ mod tests {
             let some = Counts { slow: slow.min(failures + successes), overdue, ..counts(failures, successes) };
             let all = Counts { successes: successes + more, ..some };
             let policies: [TripPolicy; 5] = [
-                TripPolicy::consecutive_failures(limit).into(),
+                TripPolicy::consecutive_failures(limit),
                 TripPolicy::failure_count(limit).min_calls(min_calls).into(),
                 TripPolicy::failure_rate(threshold).min_calls(min_calls).into(),
                 TripPolicy::slow_rate(threshold).min_calls(min_calls).into(),
