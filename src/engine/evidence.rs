@@ -130,8 +130,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let since = || now.saturating_sub(self.age(generation, now));
         let spacing = |gap| {
             if gap > window / 2 {
-                // The window has lost too many of the calls before the gap to tell. So long a gap
-                // is a stall even at one call in a second.
+                // The window has lost too many of the calls before the gap to tell. A client that
+                // makes calls all the time doesn't pause for so long.
                 return 0;
             }
             let call = self.call_in(generation, context);
