@@ -86,9 +86,10 @@ impl Stalls {
     /// wait for a dependency that hangs would not see it for long.
     fn is_apart(&self, from: u64) -> bool {
         let (before, ended) = self.latest();
-        // Another thread may have noted this stall already.
         let answered = self.answered.load();
-        before == from || (answered > 0 && answered >= ended)
+        // Another thread may have noted this stall already. The time zero stands for no stall, and
+        // for no answer.
+        (ended > 0 && before == from) || (answered > 0 && answered >= ended)
     }
 
     fn latest(&self) -> (u64, u64) {
@@ -172,6 +173,9 @@ mod tests {
         note(&stalls, 1_000);
         note(&stalls, 3_000);
         assert_eq!(awake(&stalls, 1_000, 3_000), 2_000);
+        let from_the_origin = Stalls::default();
+        from_the_origin.note(2_000 * MS, LIMIT, || 0, |_| MS);
+        assert_eq!(awake(&from_the_origin, 0, 2_000), 2_000);
     }
 
     /// Fails when: `is_apart` is always true.
