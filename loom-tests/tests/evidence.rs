@@ -44,20 +44,22 @@ fn enough(failures: u32) -> Evidence {
 
 /// Like [`enough`], of all calls and of the watched ones.
 fn of_both_streams(failures: u32) -> Evidence {
-    let config = AdaptiveConfig {
-        tolerate: 0.0,
-        false_trip_budget: budget_for(failures),
-    };
-    enough(failures).and_of_watched(config)
+    let config = shared_by(2, failures);
+    evidence(0.0, config.false_trip_budget, date_of).and_of_watched(config)
 }
 
 /// Like [`enough`], of all calls, of the watched ones, and of a sample of timed ones.
 fn of_a_sample(failures: u32) -> Evidence {
-    let config = AdaptiveConfig {
+    let config = shared_by(3, failures);
+    evidence(0.0, config.false_trip_budget, date_of).and_of_sample(config)
+}
+
+/// Settings whose budget leaves each of so many streams [`budget_for`] these failures.
+fn shared_by(streams: u32, failures: u32) -> AdaptiveConfig {
+    AdaptiveConfig {
         tolerate: 0.0,
-        false_trip_budget: budget_for(failures),
-    };
-    enough(failures).and_of_sample(config)
+        false_trip_budget: budget_for(failures) / streams,
+    }
 }
 
 fn budget_for(failures: u32) -> Duration {
