@@ -43,13 +43,14 @@ impl Judge {
             surprise,
             spread_ms,
         } = it;
+        let [least, partial, most, _total] = self.usual();
         Report {
             sender,
             number,
             failures,
             surprise,
             spread_ms,
-            usual: self.usual()[0],
+            usual: [least, partial, most],
             tolerated: self.tolerated().map(|them| them[0]),
         }
     }

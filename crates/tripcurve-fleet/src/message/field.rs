@@ -193,7 +193,9 @@ impl Message for Report {
             ),
             field("spread_ms", self.spread_ms, 0, 60_000),
         ];
-        alternative(&mut fields, Some(self.usual));
+        for it in self.usual {
+            alternative(&mut fields, Some(it));
+        }
         alternative(&mut fields, self.tolerated);
         fields
     }

@@ -321,7 +321,7 @@ async fn apply(
                 } else {
                     0
                 },
-                usual: usual[0],
+                usual: [usual[0], usual[1], usual[2]],
                 tolerated: beyond.then_some(tolerated[0]),
             };
             if let Some((it, announced)) = same!(store, sums, now, key, report, it) {

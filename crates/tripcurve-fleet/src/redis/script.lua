@@ -66,7 +66,8 @@ local channel, operation, member = ARGV[1], ARGV[2], ARGV[3]
 local number, natural, wait, gain, share = {1, EXACT}, {0, EXACT}, {1, WAIT}, {-GAIN, GAIN}, {1, SHARE}
 local some, rate, flag, round = {0, SHARE}, {0, RATE}, {0, 1}, {1, ROUND}
 local BOUNDS = {
-    report = {number, {1, 255}, {0, 522240}, {0, WAIT}, gain, share, gain, some},
+    report = {number, {1, 255}, {0, 522240}, {0, WAIT},
+        gain, share, gain, share, gain, share, gain, some},
     weigh = {gain, share, gain, share, gain, share, gain, share,
         gain, some, gain, some, gain, some, gain, some},
     pulse = {rate, {0, SHARE / 4}},
@@ -302,12 +303,22 @@ local function write_entry(entry)
     call('HSET', KEYS[2], member, pack(entry))
 end
 
+-- Whether evidence for any of these outages is left.
+local function is_left(x, outages)
+    for i = 1, #outages do
+        local per_failure, beyond = outages[i][1], outages[i][2]
+        if evidence(st[x .. 's'], st[x .. 'f'], st[x .. 'e'], per_failure, beyond) > 0 then
+            return true
+        end
+    end
+    return false
+end
+
 -- Adds failures. `at` is where the excursion's number stands in the entry.
-local function add(x, entry, at, failures, surprise, spread, per_failure, beyond)
+local function add(x, entry, at, failures, surprise, spread, outages)
     local f, s, e, b = x .. 'f', x .. 's', x .. 'e', x .. 'b'
     if st[f] > 0 and st[x .. 'a'] ~= now then
-        local left = evidence(st[s], st[f], st[e], per_failure, beyond)
-        if left <= 0 or st[e] >= MAX_EXPECTED then
+        if not is_left(x, outages) or st[e] >= MAX_EXPECTED then
             end_excursion(x)
         end
     end
@@ -379,14 +390,19 @@ local function loudest(x, failing, outages)
             end
         end
     end
-    local all = evidence(st[x .. 's'], st[x .. 'f'], st[x .. 'e'], outages[1][1], outages[1][2])
     local count = members()
     local left_out = count < 2 and 0 or count < 5 and 1 or 2
-    for i = 1, left_out do
-        all = all - most[1][i][1]
+    local is_blind = true
+    for j = 1, 4 do
+        local per_failure, beyond = outages[j][1], outages[j][2]
+        local others = evidence(st[x .. 's'], st[x .. 'f'], st[x .. 'e'], per_failure, beyond)
+        for i = 1, left_out do
+            others = others - most[j][i][1]
+        end
+        is_blind = is_blind and others < -131072
     end
     local answer = {}
-    if all < -131072 then
+    if is_blind then
         end_excursion(x)
         push(answer, sums(x))
         push(answer, {0, 0})
@@ -431,9 +447,10 @@ function OPERATIONS.report()
         local entry = announced and new_entry(a[1])
         if entry then
             counted = 1
-            add('u', entry, 2, a[2], a[3], a[4], a[5], excess(a[6]))
-            if a[8] > 0 then
-                add('t', entry, 5, a[2], 0, a[4], a[7], a[8])
+            add('u', entry, 2, a[2], a[3], a[4],
+                {{a[5], excess(a[6])}, {a[7], excess(a[8])}, {a[9], excess(a[10])}})
+            if a[12] > 0 then
+                add('t', entry, 5, a[2], 0, a[4], {{a[11], a[12]}})
             end
             write_entry(entry)
         end
@@ -441,7 +458,7 @@ function OPERATIONS.report()
     local answer = view()
     push(answer, {counted})
     push(answer, sums('u'))
-    push(answer, a[8] > 0 and sums('t') or {0, 0, 0, 0, 0})
+    push(answer, a[12] > 0 and sums('t') or {0, 0, 0, 0, 0})
     return answer
 end
 

@@ -114,7 +114,7 @@ fn the_script_checks_the_bounds_that_the_messages_have() {
                 failures: 1,
                 surprise: 0,
                 spread_ms: 0,
-                usual: outage,
+                usual: [outage; 3],
                 tolerated: None,
             },
         )

@@ -80,6 +80,34 @@ pub(super) async fn expected_calls_grow_with_time(stage: &impl Stage) {
     assert!(third.excursion > second.excursion);
 }
 
+/// An excursion lasts while there is evidence for any outage, also if the smallest has none.
+pub(super) async fn an_excursion_lasts_while_any_outage_has_evidence(stage: &impl Stage) {
+    let key = key("any");
+    view(stage, &key, member(1), 10_000).await;
+    // A failure that surprises by 1.2 nats is no evidence for an outage of 0.3.
+    let batch = |number| Report {
+        failures: 10,
+        surprise: 10 * 307,
+        usual: with_last(62_259, -3_362),
+        ..failure(member(1), number)
+    };
+    let first = report(stage, &key, &batch(1)).await.usual;
+    stage.advance(500).await;
+    let second = report(stage, &key, &batch(2)).await.usual;
+    assert_eq!((second.excursion, second.failures), (first.excursion, 20));
+    stage.advance(500).await;
+    let least = Report {
+        usual: [LEAST; 3],
+        ..batch(3)
+    };
+    let third = report(stage, &key, &least).await.usual;
+    assert!(third.excursion > first.excursion && third.failures == 10);
+}
+
+fn with_last(share: u32, gain: i32) -> [Alternative; 3] {
+    [LEAST, LEAST, Alternative { gain, share }]
+}
+
 /// A message with one number out of bounds is refused whole.
 pub(super) async fn a_message_out_of_bounds_changes_nothing(stage: &impl Stage) {
     let key = key("bounds");
@@ -109,17 +137,11 @@ pub(super) async fn a_message_out_of_bounds_changes_nothing(stage: &impl Stage) 
             ..fine
         },
         Report {
-            usual: Alternative {
-                share: SHARE + 1,
-                ..LEAST
-            },
+            usual: with_last(SHARE + 1, LEAST.gain),
             ..fine
         },
         Report {
-            usual: Alternative {
-                gain: 524_289,
-                ..LEAST
-            },
+            usual: with_last(LEAST.share, 524_289),
             ..fine
         },
         Report {

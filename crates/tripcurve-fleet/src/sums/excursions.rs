@@ -3,7 +3,7 @@
 use super::rates::{Announced, MAX_EXPECTED};
 use super::{FleetSums, MAX_ENTRIES, next, since};
 use crate::judge::left_out;
-use crate::message::{Alternative, Claim, FleetState, Loud, LoudSums, NAT, Report, Sums, Weigh};
+use crate::message::{Claim, FleetState, Loud, LoudSums, NAT, Report, Sums, Weigh};
 
 /// The failures of one member that an excursion counts. All sums stay exact with it.
 const MAX_FAILURES: u64 = 100_000;
@@ -11,7 +11,7 @@ const MAX_FAILURES: u64 = 100_000;
 /// The surprise of one member that an excursion counts, in 1/256 nat.
 const MAX_SURPRISE: u64 = 2_048 * MAX_FAILURES;
 
-/// The others' evidence below which an excursion ends: −2 nats.
+/// The others' evidence for each outage below which an excursion ends: −2 nats.
 const BLIND: i64 = -2 * NAT as i64;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,24 +94,25 @@ impl Excursion {
             && self.surprise >= claim.surprise
     }
 
-    /// Ends the excursion if no evidence is left.
+    /// Ends the excursion if no evidence is left for any outage.
+    ///
+    /// Where failures usually follow one another, each says little. Then the smallest outage may
+    /// explain them no better than what is usual does, while a larger one does.
     ///
     /// Not within the millisecond of the last failures. So it makes no difference how failures of
     /// one moment are divided into reports.
-    fn end_without_evidence(&mut self, first: Alternative, excess: u32, now: u64) {
+    fn end_without_evidence(&mut self, outages: &[(i32, u32)], now: u64) {
         if self.failures == 0 || self.added == now {
             return;
         }
-        let left = evidence(
-            self.surprise,
-            self.failures,
-            self.expected,
-            first.gain,
-            excess,
-        );
-        if left <= 0 || self.expected >= MAX_EXPECTED {
+        let is_left = outages.iter().any(|it| self.evidence(*it) > 0);
+        if !is_left || self.expected >= MAX_EXPECTED {
             self.end(now);
         }
+    }
+
+    fn evidence(&self, (gain, excess): (i32, u32)) -> i64 {
+        evidence(self.surprise, self.failures, self.expected, gain, excess)
     }
 
     /// Adds failures that are spread over the time since `begin`. `rate` is the fleet's.
@@ -177,12 +178,13 @@ impl FleetSums {
             failures: it.failures.into(),
             surprise: it.surprise.into(),
         };
-        let least = excess(it.usual.share, normal);
-        self.usual.end_without_evidence(it.usual, least, now);
+        let outages = it.usual.map(|it| (it.gain, excess(it.share, normal)));
+        self.usual.end_without_evidence(&outages, now);
         self.usual.add(&mut entry.usual, new, begin, now, rate);
         if let Some(first) = it.tolerated {
             new.surprise = 0;
-            self.tolerated.end_without_evidence(first, first.share, now);
+            let first = (first.gain, first.share);
+            self.tolerated.end_without_evidence(&[first], now);
             self.tolerated
                 .add(&mut entry.tolerated, new, begin, now, rate);
         }
@@ -265,16 +267,12 @@ impl FleetSums {
                 loudest.push(loud);
             }
         }
-        let (gain, excess) = outages[0];
-        let all = evidence(
-            excursion.surprise,
-            excursion.failures,
-            excursion.expected,
-            gain,
-            excess,
-        );
         let left_out = left_out(usize::try_from(self.rates.members()).unwrap_or(usize::MAX));
-        let loud: i64 = most[0][..left_out].iter().map(|it| it.0).sum();
+        let others = outages.iter().zip(&most).map(|(&outage, most)| {
+            let loud: i64 = most[..left_out].iter().map(|it| it.0).sum();
+            excursion.evidence(outage) - loud
+        });
+        let blind = others.max().is_none_or(|it| it < BLIND);
         let sums = excursion.sums(now);
         (
             LoudSums {
@@ -282,7 +280,7 @@ impl FleetSums {
                 failing,
                 loudest,
             },
-            all - loud < BLIND,
+            blind,
         )
     }
 }

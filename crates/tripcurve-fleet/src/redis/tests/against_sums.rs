@@ -64,7 +64,7 @@ fn the_script_holds_as_many_members_as_the_sums() {
                 failures: 1,
                 surprise: 2_048,
                 spread_ms: 0,
-                usual: usual[0],
+                usual: [usual[0]; 3],
                 tolerated: None,
             };
             let expected = sums.report(&it, START).unwrap().answer;
@@ -113,7 +113,7 @@ fn the_script_has_the_caps_of_the_sums() {
                 failures: 255,
                 surprise: 255 * 2_048,
                 spread_ms: 0,
-                usual: outage,
+                usual: [outage; 3],
                 tolerated: Some(outage),
             };
             let expected = sums.report(&it, START).unwrap().answer;

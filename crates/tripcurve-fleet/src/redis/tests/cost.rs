@@ -57,10 +57,8 @@ fn messages_have_at_most_the_bytes_that_the_guide_gives() {
                 failures: 1,
                 surprise: 600,
                 spread_ms: 0,
-                usual: Alternative {
-                    gain: -78_904,
-                    share: 19_661,
-                },
+                usual: [(-78_904, 19_661), (-33_477, 39_322), (-3_362, 62_259)]
+                    .map(|(gain, share)| Alternative { gain, share }),
                 tolerated: Some(Alternative {
                     gain: 45_393,
                     share: 16_368,
