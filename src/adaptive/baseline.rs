@@ -263,6 +263,21 @@ impl Learnt {
         (0.14 / pace.sqrt()).clamp(0.1, 0.25)
     }
 
+    /// The chance of a failure after a failure, as far as it was seen.
+    fn next(self, pace: f64) -> f64 {
+        // What is believed weighs as much as two failures.
+        let unseen = 2.0 * Self::unseen_next(pace);
+        (rate(self.pairs, 1) + unseen) / (rate(self.failed, 1) + 2.0)
+    }
+
+    /// How many failures more than by their [`share`](Self::share) are usual among calls right after
+    /// a failure, in 1/256 for each call.
+    #[cfg(feature = "fleet")]
+    fn more_after_failure(self, pace: f64) -> u64 {
+        let most = self.next(pace).min(0.95);
+        whole((most - self.share()).max(0.0) * 256.0)
+    }
+
     fn logs(self, pace: f64) -> Logs {
         // Calls that came while there was no evidence.
         let outside = self.calls.saturating_sub(self.inside + self.failed);
@@ -272,9 +287,7 @@ impl Learnt {
         let inside = self
             .cautious(again, self.inside, self.unseen_inside())
             .max(start);
-        // What is believed weighs as much as two failures.
-        let unseen = 2.0 * Self::unseen_next(pace);
-        let next = (rate(self.pairs, 1) + unseen) / (rate(self.failed, 1) + 2.0);
+        let next = self.next(pace);
         let most = if self.conceded && self.come_alone() {
             Self::ALONE
         } else {
@@ -293,6 +306,9 @@ impl Learnt {
 pub(super) struct Baseline {
     learnt: SelfContained,
     logs: AtomicU64,
+    /// See [`Learnt::more_after_failure`].
+    #[cfg(feature = "fleet")]
+    more_after_failure: SelfContained,
     /// The time up to which calls are learnt, in nanoseconds.
     learnt_until: SelfContained,
     /// Calls per second, as the bits of an `f64`.
@@ -316,6 +332,8 @@ impl Baseline {
         Self {
             learnt: SelfContained::new(learnt.pack()),
             logs: AtomicU64::new(learnt.logs(1.0).pack()),
+            #[cfg(feature = "fleet")]
+            more_after_failure: SelfContained::new(learnt.more_after_failure(1.0)),
             learnt_until: SelfContained::new(0),
             pace: SelfContained::new(1.0_f64.to_bits()),
             paced_at: SelfContained::new(0),
@@ -367,6 +385,10 @@ impl Baseline {
         Self {
             learnt: SelfContained::new(learnt.pack()),
             logs: AtomicU64::new(learnt.logs(f64::from_bits(saved.pace)).pack()),
+            #[cfg(feature = "fleet")]
+            more_after_failure: SelfContained::new(
+                learnt.more_after_failure(f64::from_bits(saved.pace)),
+            ),
             learnt_until: SelfContained::new(ages.moment(saved.learnt_until)),
             pace: SelfContained::new(saved.pace),
             paced_at: SelfContained::new(ages.moment(saved.paced_at)),
@@ -399,16 +421,26 @@ impl Baseline {
         Logs::unpack(self.logs.load(Ordering::Relaxed))
     }
 
-    /// How surprising a failure at `place` is, in 1/256 nat: at most 8 nats.
+    /// How surprising a failure at `place` is for a fleet, in 1/256 nat: at most 8 nats.
+    ///
+    /// A fleet isn't told of successes. It compares failures with the usual share of all expected
+    /// calls. But more calls usually fail right after a failure. So all failures of an excursion but
+    /// the first also have what the call after the failure before was expected to fail more. That
+    /// call is over by then. Otherwise a fleet whose failures usually follow one another would see
+    /// no outage: each failure says little, and each expected call speaks against an outage as if
+    /// only the usual share of such calls failed.
     #[cfg(feature = "fleet")]
     pub(super) fn surprise_of_failure(&self, place: Place) -> u64 {
-        let field = match place {
-            Place::AtStart => logs::START,
-            Place::AfterSuccess => logs::FAILURE,
-            Place::AfterFailure => logs::NEXT_FAILURE,
+        // A value from another lesson than the logs does no harm: both are nearly right.
+        let more = || self.more_after_failure.load();
+        let (field, more) = match place {
+            Place::AtStart => (logs::START, 0),
+            Place::AfterSuccess => (logs::FAILURE, more()),
+            Place::AfterFailure => (logs::NEXT_FAILURE, more()),
         };
         // Relaxed: see `logs`.
-        field.get(self.logs.load(Ordering::Relaxed))
+        let surprise = field.get(self.logs.load(Ordering::Relaxed)) + more;
+        surprise.min(logs::START.max())
     }
 
     /// The share of calls that usually fail.
@@ -453,8 +485,19 @@ impl Baseline {
         }
     }
 
-    /// Recomputes the logs from what is learnt and from the pace.
+    /// Recomputes from what is learnt and from the pace what follows from them.
     fn take_logs(&self) {
+        self.exchange_logs();
+        #[cfg(feature = "fleet")]
+        {
+            // An older lesson than another thread's may win. The next lesson makes up for it.
+            let learnt = Learnt::unpack(self.learnt.load());
+            let more = learnt.more_after_failure(self.pace());
+            self.more_after_failure.store(more);
+        }
+    }
+
+    fn exchange_logs(&self) {
         // Relaxed: the exchange below fails if this value is out of date.
         let mut seen = self.logs.load(Ordering::Relaxed);
         loop {
@@ -577,6 +620,29 @@ mod tests {
             starts: runs,
             inside: runs,
             conceded: false,
+        }
+    }
+
+    /// Fails when: a failure after a failure is as surprising for a fleet as for the breaker; the first
+    /// failure of an excursion is more surprising.
+    #[cfg(feature = "fleet")]
+    #[test]
+    fn where_failures_follow_one_another_all_but_the_first_say_more_to_a_fleet() {
+        let baseline = Baseline::new();
+        baseline.learn(of(2_000, 200, 100), 0, SECOND, SECOND);
+        let logs = baseline.logs();
+        // Half of the failures follow another, and a tenth of the calls fails.
+        for (place, own, more) in [
+            (Place::AtStart, logs.start, 0.0),
+            (Place::AfterSuccess, logs.after_success.failure, 0.394),
+            (Place::AfterFailure, logs.after_failure.failure, 0.394),
+        ] {
+            let found = rate(baseline.surprise_of_failure(place), 256);
+            let expected = own.get() + more;
+            assert!(
+                (found - expected).abs() < 0.01,
+                "{place:?}: {found}, not {expected}"
+            );
         }
     }
 

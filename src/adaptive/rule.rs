@@ -80,7 +80,7 @@ impl EvidenceRule {
 
     /// The failure rates that an outage may have, the smallest first and 1.0 last.
     ///
-    /// The excursion ends when there is no evidence left for the first. None has a handicap.
+    /// The excursion ends when there is no evidence left for any. None has a handicap.
     #[must_use]
     pub fn outages(&self) -> [FailureShare; 4] {
         Self::with_total(Evidence::OUTAGES, Evidence::HANDICAP)

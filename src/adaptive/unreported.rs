@@ -45,7 +45,10 @@ impl UnreportedFailures {
     /// The sum of the surprises of these failures, in 1/256 nat: at most 2,047 for each.
     ///
     /// The surprise of a failure is minus the logarithm of its usual chance. That depends on
-    /// whether the failure came first, after a success, or after another failure.
+    /// whether the failure came first, after a success, or after another failure. Where failures
+    /// usually follow one another, all but the first also have up to one nat: the share of calls by
+    /// which more fail right after a failure than usual. A fleet needs it, because it compares the
+    /// failures with the usual share of all calls.
     #[must_use]
     pub fn surprise(self) -> u32 {
         self.surprise

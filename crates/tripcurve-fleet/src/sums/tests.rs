@@ -1,6 +1,7 @@
 //! What must hold whatever members send, in whatever order.
 
 mod clocks;
+mod deafness;
 mod outages;
 
 use proptest::prelude::*;

@@ -50,7 +50,7 @@ fn messages_have_at_most_the_bytes_that_the_guide_gives() {
             store.pulse(&key, &pulse(member)).await.unwrap();
         })
         .await;
-        check(&server, "report", [450.0, 200.0], async |member| {
+        check(&server, "report", [500.0, 200.0], async |member| {
             let report = Report {
                 sender: Sender::new(Member(member)),
                 number: 1,
