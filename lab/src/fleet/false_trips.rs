@@ -85,6 +85,23 @@ fn cells(seed: u64) -> Vec<Cell> {
             },
         ),
         cell(
+            "10 % fail in runs of three",
+            Setting {
+                run: 3,
+                ..none(usual(hundred, Usual::Share(0.1)))
+            },
+        ),
+        Cell {
+            most: 1.0,
+            ..cell(
+                "a quarter fails in runs of ten",
+                Setting {
+                    run: 10,
+                    ..quarter(hundred)
+                },
+            )
+        },
+        cell(
             "1 % fail, calls in clumps of ten",
             Setting {
                 clump: 10,
