@@ -1,5 +1,7 @@
 //! Who calls, and when.
 
+use std::cmp::Reverse;
+
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1, StandardNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -65,7 +67,10 @@ pub struct Crowd {
     per_second: f64,
     /// How many calls come together, from one member.
     clump: u32,
-    left: u32,
+    /// When the last clump began.
+    begun: Nanos,
+    /// The calls of clumps that have begun, the first one last.
+    waiting: Vec<Call>,
     next: Call,
 }
 
@@ -87,7 +92,8 @@ impl Crowd {
             members: Xoshiro256PlusPlus::seed_from_u64(seed ^ 1),
             per_second,
             clump,
-            left: 1,
+            begun: 0,
+            waiting: Vec::new(),
             next: Call {
                 at: 0,
                 member: 0,
@@ -120,23 +126,39 @@ impl Crowd {
 
     /// Replaces the next call by the one after it.
     pub fn draw(&mut self) {
+        // The next clump may begin before a call that comes after the beginning of the last one.
+        while self.waiting.last().is_none_or(|it| it.at > self.begun) {
+            self.begin_clump();
+        }
+        if let Some(next) = self.waiting.pop() {
+            self.next = next;
+        }
+    }
+
+    fn begin_clump(&mut self) {
+        let member = self.member();
+        self.begun += self.gap(f64::from(self.clump) / self.per_second);
+        let mut at = self.begun;
+        for call in 0..self.clump {
+            if call > 0 {
+                at += self.gap(Self::CLUMP / f64::from(self.clump));
+            }
+            let deviation: f64 = StandardNormal.sample(&mut self.random);
+            let Latency { median, sigma } = Latency::USUAL;
+            self.waiting.push(Call {
+                at,
+                member,
+                luck: self.random.random(),
+                took: nanos(median * (sigma * deviation).exp()).max(1),
+            });
+        }
+        self.waiting.sort_by_key(|it| Reverse(it.at));
+    }
+
+    /// A random time. `mean` is in seconds.
+    fn gap(&mut self, mean: f64) -> Nanos {
         let gap: f64 = Exp1.sample(&mut self.random);
-        self.left -= 1;
-        let gap = if self.left > 0 {
-            gap * Self::CLUMP / f64::from(self.clump)
-        } else {
-            self.left = self.clump;
-            self.next.member = self.member();
-            gap * f64::from(self.clump) / self.per_second
-        };
-        let deviation: f64 = StandardNormal.sample(&mut self.random);
-        let Latency { median, sigma } = Latency::USUAL;
-        self.next = Call {
-            at: self.next.at + nanos(gap),
-            member: self.next.member,
-            luck: self.random.random(),
-            took: nanos(median * (sigma * deviation).exp()).max(1),
-        };
+        nanos(gap * mean)
     }
 
     fn member(&mut self) -> usize {
@@ -164,6 +186,22 @@ mod tests {
                 assert!((calls - share).abs() < 0.01, "{shape:?} {calls} {share}");
             }
         }
+    }
+
+    #[test]
+    fn clumps_overlap_and_make_as_many_calls_as_single_calls() {
+        let mut crowd = Crowd::new(1_000, Shape::Equal, 1_000.0, 10, 7);
+        let (mut last, mut changes) = (crowd.next(), 0);
+        for _ in 0..100_000 {
+            crowd.draw();
+            assert!(crowd.next().at >= last.at);
+            changes += u32::from(crowd.next().member != last.member);
+            last = crowd.next();
+        }
+        let seconds = 1e-9 * last.at as f64;
+        assert!((95.0..105.0).contains(&seconds), "{seconds}");
+        // Without any overlap there were 10,000.
+        assert!(changes > 30_000, "{changes}");
     }
 
     #[test]

@@ -26,11 +26,11 @@ const RISE: f64 = 1.5;
 /// costs a twentieth more failed calls in a total outage, and a quarter more in one of 50 %.
 pub(super) const MARGIN: f64 = 1.1;
 
-/// How many standard deviations above the announced rate a rise must be.
+/// How unlikely chance must make a rise, in nats.
 ///
-/// It is looked for every second, over many times. With two, chance alone made the rates of a fleet
+/// It is looked for every second, over many times. With less, chance alone made the rates of a fleet
 /// a fifth too high, and outages were found late.
-const DEVIATIONS: f64 = 4.0;
+const UNLIKELY: f64 = 6.0;
 
 /// Counts of calls over the last minute, one a second.
 #[derive(Debug, Default)]
@@ -76,18 +76,22 @@ impl Traffic {
         let older = self.counts.iter().rev().map(|&then| self.since(then));
         let mut risen = older.filter(shows).peekable();
         risen.peek()?;
-        let dispersion = self.dispersion();
+        let (mean, dispersion) = self.mean_and_dispersion();
+        let usual = announced.max(mean);
         let found = risen.find(|it| {
-            let expected = announced * it.time.as_secs_f64();
-            let excess = number(it.calls) - expected;
-            excess >= DEVIATIONS * (expected * dispersion).sqrt()
+            let (calls, expected) = (number(it.calls), usual * it.time.as_secs_f64());
+            // The Chernoff bound of a Poisson count (Boucheron, Lugosi and Massart: Concentration
+            // Inequalities, section 2.2), with clumps for calls. A few clumps that come soon after
+            // one another are far more likely than a normal distribution has it.
+            let unlikely = calls * (calls / expected).ln() - (calls - expected);
+            calls > expected && unlikely >= UNLIKELY * dispersion
         });
         found.map(|it| it.per_second())
     }
 
-    /// How much the calls of a second vary, as a multiple of what they would if they were
+    /// The calls of a second, and how much they vary, as a multiple of what they would if they were
     /// independent: 1 at least. Calls that come in clumps vary more.
-    fn dispersion(&self) -> f64 {
+    fn mean_and_dispersion(&self) -> (f64, f64) {
         let calls = self.counts.iter().zip(self.counts.iter().skip(1));
         let (mut seconds, mut sum, mut squares) = (0.0, 0.0, 0.0);
         for (before, after) in calls {
@@ -97,10 +101,11 @@ impl Traffic {
             squares += calls * calls;
         }
         if sum < 1.0 {
-            return 1.0;
+            return (0.0, 1.0);
         }
         let mean: f64 = sum / seconds;
-        ((squares / seconds - mean * mean) / mean).max(1.0)
+        let dispersion: f64 = (squares / seconds - mean * mean) / mean;
+        (mean, dispersion.max(1.0))
     }
 
     /// What has come from an earlier count to the last one.
@@ -158,12 +163,10 @@ mod tests {
         assert_eq!(at(&steady).rise(10.0), None);
         let clumps: Vec<_> = (0..12).flat_map(|_| [(4, 0), (1, 50)]).collect();
         assert_eq!(at(&clumps).rise(10.0), None);
-        let more: Vec<_> = (0..20).flat_map(|_| [(1, 0), (1, 70)]).collect();
-        let rise = at(&more).rise(10.0);
-        assert!(
-            rise.is_some_and(|it| (25.0..50.0).contains(&it)),
-            "{rise:?}"
-        );
+        let chance = [(20, 0), (1, 10), (1, 10), (1, 10)];
+        assert_eq!(at(&chance).rise(0.0), None);
+        let more = [&clumps[..], &[(16, 50)]].concat();
+        assert_eq!(at(&more).rise(10.0), Some(50.0));
     }
 
     #[test]
