@@ -298,6 +298,13 @@ impl Evidence {
         self.baseline.surprise_of_failure(place)
     }
 
+    /// How surprising a failure right after another is, in 1/256 nat.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn surprise_after_failure(&self) -> u64 {
+        self.baseline
+            .surprise_of_failure(excursion::Place::AfterFailure)
+    }
+
     /// Drops evidence of `generation` that is too old at `now`.
     ///
     /// The word is loaded before the date. So evidence that came after the silence is found with

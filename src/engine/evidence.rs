@@ -12,7 +12,11 @@ use crate::state::Generation;
 use crate::state::history::date_of;
 use crate::util::random::mixed;
 use crate::window::Took;
-use crate::{clock::context::CallContext, events::Cause, state::Judgement};
+use crate::{
+    clock::context::CallContext,
+    events::Cause,
+    state::{Judgement, State},
+};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Weighs a failure, and returns whether there is evidence of all calls.
@@ -211,11 +215,18 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ) -> bool {
         let before = self.weigh_untold(evidence, call);
         #[cfg(feature = "fleet")]
-        if let (Some(before), Some(unreported)) = (before, self.unreported())
+        if let Some(unreported) = self.unreported()
             && OF_ALL != self.are_all_watched()
         {
-            let surprise = evidence.surprise(before, call.generation);
-            unreported.add(surprise, call.date());
+            let generation = call.generation;
+            let surprise = match before {
+                Some(before) => Some(evidence.surprise(before, generation)),
+                None if self.opened_after(generation) => Some(evidence.surprise_after_failure()),
+                None => None,
+            };
+            if let Some(surprise) = surprise {
+                unreported.add(surprise, call.date());
+            }
         }
         before.is_some()
     }
@@ -239,6 +250,20 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.look(evidence, call);
         }
         evidence.failure(generation, now, is_current)
+    }
+
+    /// Whether `generation` ended because the breaker opened without an order, and nothing has
+    /// changed since.
+    ///
+    /// Calls that were in flight then are calls that the fleet expects, so their failures count
+    /// there. A process that makes ten calls at once may trip by the first five.
+    #[cfg(feature = "fleet")]
+    #[cold]
+    fn opened_after(self, generation: Generation) -> bool {
+        let seen = self.state.load();
+        seen.generation() == generation.next()
+            && seen.phase().state() == State::Open
+            && !self.follows_in(seen.generation())
     }
 
     /// Whether a fleet is told of the watched calls, because all calls are watched. Their evidence

@@ -125,8 +125,9 @@ impl FleetPort {
 
     /// Takes the failures of which the fleet wasn't told before. `None` if there are none.
     ///
-    /// Each failure is taken once, by whichever task comes first. Failures of probes and in a ramp
-    /// aren't among them, since the recovery judges those. The breaker counts failures from its
+    /// Each failure is taken once, by whichever task comes first. Failures of calls that were in
+    /// flight when the breaker opened without an order are among them, until its first probe.
+    /// Failures of probes and in a ramp aren't, since the recovery judges those. The breaker counts failures from its
     /// first port on.
     ///
     /// # Examples

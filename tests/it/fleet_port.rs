@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tripcurve::fleet::UnreportedFailures;
+use tripcurve::fleet::{Followed, Order, UnreportedFailures};
 use tripcurve::time::Clock;
-use tripcurve::{CircuitBreaker, Outcome, TripPolicy};
+use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -155,6 +155,45 @@ fn a_call_that_is_overdue_is_told_of_once() {
     assert_eq!(failures(), 0, "when it has come back");
     breaker.try_acquire().unwrap().failure();
     assert_eq!(failures(), 1, "another call");
+}
+
+/// Fails when: calls in flight when the breaker trips are lost to the fleet, or count after a change
+/// that isn't the breaker's own trip.
+#[test]
+fn calls_in_flight_when_the_breaker_trips_by_itself_are_told_of() {
+    let (clock, hand) = Clock::mock();
+    let breaker = builder().clock(clock).build().unwrap();
+    let port = breaker.fleet_port().unwrap();
+    let told = || {
+        port.take_unreported()
+            .map(|it| (it.failures(), it.surprise()))
+    };
+    let mut in_flight: Vec<_> = (0..40).map(|_| breaker.try_acquire().unwrap()).collect();
+    while breaker.state() == State::Closed {
+        hand.advance(SECOND / 1_000);
+        in_flight.pop().unwrap().failure();
+    }
+    let (failures, _) = told().unwrap();
+    assert_eq!(failures as usize + in_flight.len(), 40);
+
+    in_flight.pop().unwrap().failure();
+    let (_, surprise) = told().unwrap();
+    assert!(surprise > 0 && surprise < 256 * 8, "{surprise}");
+    in_flight.pop().unwrap().success();
+    assert_eq!(told(), None, "a success");
+
+    breaker.reset();
+    in_flight.pop().unwrap().failure();
+    assert_eq!(told(), None, "the breaker is closed again");
+    let later = breaker.try_acquire().unwrap();
+    breaker.force_open();
+    later.failure();
+    assert_eq!(told(), None, "the breaker was forced open");
+    breaker.reset();
+    let later = breaker.try_acquire().unwrap();
+    assert_eq!(port.follow(Order::open(1)), Followed::Changed);
+    later.failure();
+    assert_eq!(told(), None, "the fleet opened it");
 }
 
 #[test]
