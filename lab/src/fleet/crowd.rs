@@ -170,6 +170,8 @@ impl Crowd {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -198,7 +200,7 @@ mod tests {
             changes += u32::from(crowd.next().member != last.member);
             last = crowd.next();
         }
-        let seconds = 1e-9 * last.at as f64;
+        let seconds = Duration::from_nanos(last.at).as_secs_f64();
         assert!((95.0..105.0).contains(&seconds), "{seconds}");
         // Without any overlap there were 10,000.
         assert!(changes > 30_000, "{changes}");
