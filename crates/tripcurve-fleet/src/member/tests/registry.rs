@@ -48,12 +48,8 @@ async fn the_busiest_breakers_that_have_calls_join_and_others_leave() {
     assert_eq!(joined(&fleet), ["search 1", "search 2"]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn breakers_of_one_name_are_told_of() {
-    let registry = Registry::<u32>::builder(CircuitBreaker::builder("search"))
-        .build()
-        .unwrap();
-    call(&registry, 1, 5);
+/// A fleet, and what it has told of.
+fn fleet_with_notices() -> (Fleet, Arc<Mutex<Vec<Notice>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let notices = Arc::clone(&told);
     let fleet = Fleet::builder("shop")
@@ -61,6 +57,16 @@ async fn breakers_of_one_name_are_told_of() {
         .store(MemoryStore::new())
         .spawn()
         .unwrap();
+    (fleet, told)
+}
+
+#[tokio::test(start_paused = true)]
+async fn breakers_of_one_name_are_told_of() {
+    let registry = Registry::<u32>::builder(CircuitBreaker::builder("search"))
+        .build()
+        .unwrap();
+    call(&registry, 1, 5);
+    let (fleet, told) = fleet_with_notices();
     let _joining = fleet.join(&CircuitBreaker::new("search")).unwrap();
     fleet.join_all(&registry);
     tokio::time::sleep(100 * SECOND).await;
@@ -96,13 +102,7 @@ async fn a_registry_that_panics_is_told_of_and_looked_at_again() {
         let breaker = registry.get_or_create(&Shy(key));
         breaker.try_acquire().unwrap().success();
     }
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let notices = Arc::clone(&told);
-    let fleet = Fleet::builder("shop")
-        .on_notice(move |it| notices.lock().unwrap().push(it.clone()))
-        .store(MemoryStore::new())
-        .spawn()
-        .unwrap();
+    let (fleet, told) = fleet_with_notices();
     tokio::time::pause();
     PANICS.store(true, Ordering::Relaxed);
     fleet.join_all(&registry);
