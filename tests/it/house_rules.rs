@@ -341,3 +341,36 @@ fn no_type_name_is_declared_twice() {
         .collect();
     assert!(twice.is_empty(), "{twice:#?}");
 }
+
+/// Fails when: a step of `.ci/run` has no job in the workflow or no row in CONTRIBUTING.md.
+#[test]
+fn each_step_of_ci_is_a_job_and_has_a_row() {
+    let text = |name| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    let run = text(".ci/run");
+    let halves = run.lines().filter_map(|line| {
+        let steps = line.strip_prefix("each_of ")?.strip_suffix(" &")?;
+        Some(steps.split(' '))
+    });
+    let mut steps: Vec<_> = halves.flatten().collect();
+    steps.sort_unstable();
+    assert!(steps.len() > 15, "{steps:?}");
+
+    let workflow = text(".github/workflows/ci.yml");
+    let jobs = workflow
+        .lines()
+        .filter_map(|it| it.strip_prefix("          - "));
+    let mut jobs: Vec<_> = jobs.collect();
+    jobs.sort_unstable();
+    assert_eq!(jobs, steps, "ci.yml");
+
+    let page = text("CONTRIBUTING.md");
+    let (_, table) = page.split_once("| step | checks |").unwrap();
+    let rows = table.lines().skip(2).map_while(|it| it.strip_prefix("| `"));
+    let rows = rows.filter_map(|it| it.split_once('`'));
+    let mut rows: Vec<_> = rows.map(|it| it.0).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, steps, "CONTRIBUTING.md");
+}
