@@ -469,3 +469,36 @@ fn a_probe_that_comes_late_hides_no_call_that_asked() {
         assert_eq!(shared.1.asked_in(round(&shared.0)), 1);
     });
 }
+
+/// A thread that finds the fleet's round takes the ramp over, unless another has.
+fn take_over((state, ramp): &(AtomicState, Ramp)) {
+    let seen = state.load();
+    if let Phase::Ramp(led) = seen.phase()
+        && led.unpack().is_ordered()
+    {
+        let _taken_by_another = ramp.take_over(state, (seen, led.unpack()), LATER);
+    }
+}
+
+/// A fleet's order ends, and two threads go on with the ramp. One of them then asks in the first
+/// own round, and its call counts there, though the other thread comes late.
+///
+/// Fails when: `take_over` loads the sum of the shares relaxed, or does not look at the state again.
+#[test]
+fn a_thread_that_takes_over_late_hides_no_call_that_asked() {
+    model(preemptions(3), || {
+        let led = Round::ordered(1, Share::nearest(0.5));
+        let shared = Arc::new((
+            AtomicState::new(Phase::Ramp(led.pack())),
+            Ramp::new(0.25, 0.45, Clients::ONE),
+        ));
+        race(
+            &shared,
+            [take_over, |shared| {
+                take_over(shared);
+                shared.1.ask(round(&shared.0), LATER, u64::MAX, SPACING);
+            }],
+        );
+        assert_eq!(shared.1.asked_in(round(&shared.0)), 1);
+    });
+}

@@ -88,8 +88,7 @@ pub(crate) struct NotedOrder {
 #[derive(Debug, Default)]
 pub struct Orders {
     /// The latest order. A thread that follows one writes it before the state. A command by hand
-    /// marks it before and after it changes the state. Each exchange publishes the state that its
-    /// thread has entered before.
+    /// marks it before and after it changes the state, and publishes the state with it.
     latest: Publisher,
     /// One more than the number of the generation in which the breaker follows an order; else zero.
     followed: SelfContained,
@@ -108,13 +107,15 @@ pub struct Orders {
 impl Orders {
     /// Notes an order before it is followed. `None` if a later epoch is known.
     pub(crate) fn note(&self, order: &Order) -> Option<NotedOrder> {
-        let mut seen = LatestOrder(self.latest.load());
+        let mut seen = LatestOrder(self.latest.peek());
         loop {
             if order.epoch() < seen.epoch() {
                 return None;
             }
             let latest = LatestOrder::of(order, seen);
-            match self.latest.exchange(seen.0, latest.0) {
+            // An order that comes after a command by hand finds the state that the command has
+            // entered. Otherwise the order could change that state.
+            match self.latest.claim(seen.0, latest.0) {
                 Ok(()) => {
                     let is_first = seen.epoch() < order.epoch() || seen.0 == 0;
                     return Some(NotedOrder { latest, is_first });
@@ -126,7 +127,7 @@ impl Orders {
 
     /// The latest order. The caller has loaded the state before.
     pub(crate) fn latest(&self) -> LatestOrder {
-        LatestOrder(self.latest.load())
+        LatestOrder(self.latest.peek())
     }
 
     /// Notes that a command by hand overrides the fleet until it closes.
@@ -135,10 +136,10 @@ impl Orders {
     /// After it, for an order that has come meanwhile. The word is always exchanged. So either this
     /// thread finds that order's note, or the order's thread finds the changed state.
     pub(crate) fn override_by_hand(&self) {
-        let mut seen = LatestOrder(self.latest.load());
+        let mut seen = LatestOrder(self.latest.peek());
         loop {
             let marked = seen.0 | latest::BY_HAND.of(seen.holds().into());
-            match self.latest.exchange(seen.0, marked) {
+            match self.latest.hand_over(seen.0, marked) {
                 Ok(()) => return,
                 Err(found) => seen = LatestOrder(found),
             }

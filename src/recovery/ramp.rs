@@ -339,6 +339,12 @@ impl Ramp {
             Guide::Ladder(ladder) => ladder.within(led.share),
         };
         let asked = self.asked.load();
+        // A thread that slept may come when calls have asked in a round of the next state. It must
+        // not take them for calls of this one.
+        let found = state.load();
+        if found != seen {
+            return Err(found);
+        }
         // As in `start`: the exchange publishes these words, and a thread that comes late does
         // little harm. Twice the time that calls take is known.
         let round = self.patience.load() / 2 * 3;
