@@ -345,6 +345,34 @@ fn a_snapshot_is_that_of_one_generation() {
     });
 }
 
+/// A breaker with one failure is reset, and fails once more. A reader that finds the first
+/// generation finds its failure, in the window and in a row.
+///
+/// Fails when: `Core::state_after` has no fence.
+#[test]
+fn a_snapshot_during_a_reset_lacks_no_failure_of_its_generation() {
+    model(preemptions(2), || {
+        let core = Arc::new(core(TripPolicy::failure_count(3), two_shards()));
+        call(&core, Outcome::Failure, 0);
+        let [seen, _] = race(
+            &core,
+            [
+                |core: &Core| Some(core.snapshot(&on_lane(0))),
+                |core: &Core| {
+                    core.reset(5);
+                    call(core, Outcome::Failure, 0);
+                    None
+                },
+            ],
+        );
+        let Some(seen) = seen else { return };
+        if seen.generation() == 0 {
+            let failures = (seen.failures(), seen.consecutive_failures());
+            assert_eq!(failures, (1, 1), "{seen:?}");
+        }
+    });
+}
+
 /// After the open time, one of two callers is the only probe, and its success closes the breaker.
 ///
 /// Fails when: `AtomicState::admit` takes a place without a compare-exchange.
