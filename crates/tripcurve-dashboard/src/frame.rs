@@ -77,3 +77,20 @@ impl Frame {
         self.rows.iter().find(|row| *row.key == *key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Frame, GONE};
+
+    /// Fails when: a page that comes back isn't told of a card that has gone meanwhile.
+    #[test]
+    fn a_frame_remembers_the_last_thousand_cards_that_are_gone() {
+        let all: Vec<u32> = (0..1_000).collect();
+        let full = Frame::next(&Frame::default(), 7, 0, Vec::new(), &all);
+        assert_eq!((full.gone.len(), full.forgotten), (GONE, 0));
+        let next = Frame::next(&full, 8, 0, Vec::new(), &[1_000]);
+        assert_eq!((next.gone.len(), next.forgotten), (GONE, 7));
+        assert_eq!(next.gone.front(), Some(&(7, 1)));
+        assert_eq!(next.gone.back(), Some(&(8, 1_000)));
+    }
+}

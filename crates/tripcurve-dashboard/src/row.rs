@@ -297,8 +297,9 @@ pub(crate) fn short(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Brief, WorstKey, short};
+    use super::{Brief, PerSecond, STATES, WorstKey, place_of, rank_of, short};
     use tripcurve::State;
+    use tripcurve::snapshot::Totals;
 
     #[test]
     #[allow(clippy::float_cmp, reason = "the results are exact")]
@@ -333,5 +334,44 @@ mod tests {
         assert_eq!(shown("tenant"), ("tenant".to_owned(), false));
         let cut = shown(&format!("a{}", "ü".repeat(500)));
         assert_eq!(cut, (format!("a{}…", "ü".repeat(99)), true));
+    }
+
+    #[test]
+    fn rates_are_the_calls_of_each_outcome_by_the_time_between() {
+        let totals = |times: u64| {
+            let mut totals = Totals::default();
+            totals.successes = 100 * times;
+            totals.failures = 40 * times;
+            totals.timed_out = 20 * times;
+            totals.ignored = 10 * times;
+            totals.rejected = 4 * times;
+            totals
+        };
+        let rates = PerSecond::between(&totals(1), &totals(3), 8.0);
+        let expected = PerSecond {
+            success: 25.0,
+            failure: 10.0,
+            timed_out: 5.0,
+            ignored: 2.5,
+            rejected: 1.0,
+        };
+        assert_eq!(rates, expected);
+        assert!((rates.all() - 43.5).abs() < 1e-9);
+    }
+
+    /// Fails when: a page shows a breaker that works before one that rejects.
+    #[test]
+    fn states_that_reject_more_calls_rank_first() {
+        let ranks = STATES.map(|state| (state.as_str(), rank_of(state)));
+        let expected = [
+            ("closed", 3),
+            ("open", 0),
+            ("half-open", 1),
+            ("forced-open", 0),
+            ("disabled", 2),
+            ("metrics-only", 2),
+        ];
+        assert_eq!(ranks, expected);
+        assert_eq!(STATES.map(place_of), [0, 1, 2, 3, 4, 5]);
     }
 }

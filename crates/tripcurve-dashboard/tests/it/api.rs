@@ -83,6 +83,33 @@ async fn what_had_opened_before_is_an_event_too() {
     assert_eq!(all["events"][0]["to"], "open");
 }
 
+/// Fails when: the durations of a page's chart aren't those of the calls.
+#[tokio::test]
+async fn a_breaker_tells_how_long_its_calls_took() {
+    let roster = Roster::new();
+    let payments = CircuitBreaker::builder("payments")
+        .latency(Recording::Combined)
+        .enlist(&roster)
+        .build()
+        .unwrap();
+    for (millis, calls) in [(10, 3), (1_000, 2)] {
+        for _ in 0..calls {
+            let report = Report::success().took(Duration::from_millis(millis));
+            payments.try_acquire().unwrap().record(report);
+        }
+    }
+    let app: Router = Dashboard::new(&roster).router();
+    let (_, one) = get(&app, "/api/breakers/payments").await;
+    let bins = one["breaker"]["durations"].as_array().unwrap();
+    let calls: Vec<_> = bins.iter().map(|bin| bin[1].as_u64().unwrap()).collect();
+    assert_eq!(calls, [3, 2]);
+    // A bin is a quarter of an octave wide.
+    for (bin, took) in bins.iter().zip([0.01, 1.0]) {
+        let longest = bin[0].as_f64().unwrap();
+        assert!((took..took * 1.2).contains(&longest), "{bin}");
+    }
+}
+
 /// Fails when: the sampler takes a new breaker for the one whose name it has.
 #[tokio::test(start_paused = true)]
 async fn a_breaker_that_comes_in_place_of_another_is_listened_to() {
@@ -188,4 +215,26 @@ async fn nothing_is_kept_alive() {
     drop(app);
     tokio::time::sleep(Duration::from_secs(11)).await;
     assert_eq!(metrics.num_alive_tasks(), 0);
+}
+
+/// Fails when: a page shows a registry as healthy whose breakers reject.
+#[tokio::test(start_paused = true)]
+async fn a_registry_is_as_open_as_its_breakers() {
+    let roster = Roster::new();
+    let tenants = Registry::<u32>::builder(CircuitBreaker::builder("tenants"))
+        .enlist(&roster)
+        .build()
+        .unwrap();
+    let app: Router = Dashboard::new(&roster).router();
+    for tenant in 0..10 {
+        tenants.get_or_create(&tenant);
+    }
+    for (forced_open, state) in [(0, "closed"), (1, "half-open"), (4, "half-open"), (5, "open")] {
+        for tenant in 0..forced_open {
+            tenants.get_or_create(&tenant).force_open();
+        }
+        tokio::time::sleep(Duration::from_millis(1_700)).await;
+        let (_, all) = get(&app, "/api/breakers").await;
+        assert_eq!(all["breakers"][0]["state"], state, "{forced_open}");
+    }
 }

@@ -75,6 +75,31 @@ async fn a_trip_is_in_the_stream_within_two_seconds() {
     assert!(delta["reset"].is_null());
 }
 
+/// Fails when: the sampler rests though a page is open.
+#[tokio::test(start_paused = true)]
+async fn an_open_page_is_told_of_each_change_within_two_seconds() {
+    let roster = Roster::new();
+    let payments = breaker("payments", &roster);
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1", None).await;
+    stream.next().await;
+    for place in [3, 4, 3, 4] {
+        tokio::time::sleep(Duration::from_millis(3_300)).await;
+        if place == 3 {
+            payments.force_open();
+        } else {
+            payments.disable();
+        }
+        let changed = Instant::now();
+        let mut delta = stream.next().await;
+        while delta["briefs"].is_null() {
+            delta = stream.next().await;
+        }
+        assert_eq!(delta["briefs"][0][2], place);
+        assert!(changed.elapsed() < Duration::from_secs(2));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_page_that_comes_back_gets_only_what_is_news() {
     let roster = Roster::new();
