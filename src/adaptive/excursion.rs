@@ -725,4 +725,24 @@ mod tests {
             }
         }
     }
+
+    /// Fails when: a configuration is accepted by which an outage would go unseen.
+    #[test]
+    fn an_outage_has_its_share_of_failures_one_after_another_by_chance() {
+        for percent in [60, 98] {
+            let it = Excursion::of_outage(percent);
+            let part = |part: u32, whole: u32| 100.0 * f64::from(part) / f64::from(whole);
+            let failed = part(it.failed, it.failed + it.succeeded);
+            let pairs = part(it.pairs, it.failed);
+            for found in [failed, pairs] {
+                assert!(
+                    (found - f64::from(percent)).abs() < 1.0,
+                    "{percent}: {it:?}"
+                );
+            }
+            let full = part(it.failed, Excursion::full(layout::FAILED));
+            assert!((full - 75.0).abs() < 1.0, "{it:?}");
+            assert_eq!(it.outcomes(), it.tolerated);
+        }
+    }
 }

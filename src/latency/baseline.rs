@@ -139,4 +139,16 @@ mod tests {
         let conceded = usual.get().unwrap();
         assert!((1_900_000.0..2_300_000.0).contains(&conceded), "{conceded}");
     }
+
+    #[test]
+    fn a_concession_goes_to_the_geometric_mean_of_the_two() {
+        let usual = PercentileBaseline::new(1, 100);
+        usual.observe(1_000, 3.0);
+        usual.move_halfway(1_000_000_000);
+        let conceded = usual.get().unwrap();
+        assert!((conceded / 1e6 - 1.0).abs() < 1e-3, "{conceded}");
+        usual.move_halfway(10_000);
+        let conceded = usual.get().unwrap();
+        assert!((conceded / 1e5 - 1.0).abs() < 1e-3, "{conceded}");
+    }
 }

@@ -302,4 +302,17 @@ mod tests {
         }
         assert!(rounds > 100, "{rounds}");
     }
+
+    #[test]
+    fn counts_that_do_not_fit_are_halved_together() {
+        let round = Round::first(Share::ALL, RampMode::Ordered);
+        let fitting = |good, bad| {
+            let counted = counted(round, good, bad);
+            (counted.good, counted.bad)
+        };
+        assert_eq!(fitting(127, 3), (127, 3));
+        assert_eq!(fitting(128, 4), (64, 2));
+        assert_eq!(fitting(1_000, 100), (125, 12));
+        assert_eq!(fitting(10, 2_000), (0, 125));
+    }
 }

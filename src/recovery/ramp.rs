@@ -488,3 +488,74 @@ impl Ramp {
         })
     }
 }
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+    use crate::state::RampMode;
+
+    const MILLISECOND: u64 = 1_000_000;
+
+    fn ramp() -> Ramp {
+        Ramp::new(0.05, 0.25, Clients::ONE)
+    }
+
+    fn round(number: u8, share: f64) -> Round {
+        Round {
+            number,
+            ..Round::first(Share::nearest(share), RampMode::Fast)
+        }
+    }
+
+    #[test]
+    fn the_calls_that_ask_in_a_round_are_counted_whatever_its_share() {
+        let ramp = ramp();
+        for (number, share) in [(0, 0.25), (1, 1.0), (2, 0.0625)] {
+            let round = round(number, share);
+            ramp.note_begin(round, number.into(), ramp.asked.load());
+            assert_eq!(ramp.asked_in(round), 0);
+            for _ in 0..32 {
+                ramp.ask(round, 10, u64::MAX, MILLISECOND);
+            }
+            assert_eq!(ramp.asked_in(round), 32, "{share}");
+        }
+    }
+
+    #[test]
+    fn a_ramp_is_overdue_after_twice_the_time_that_its_calls_take() {
+        let ramp = ramp();
+        let all = round(0, 1.0);
+        let ask = |now| ramp.ask(all, now, 1_000, MILLISECOND);
+        ramp.learn(3_000);
+        ramp.learn(2_000);
+        assert_eq!(ask(10), Ask::Admitted);
+        assert_eq!(ask(10 + 5_999), Ask::Admitted);
+        assert_eq!(ask(10 + 6_000), Ask::Overdue);
+    }
+
+    #[test]
+    fn only_calls_of_little_load_tell_of_the_whole_ramp() {
+        let ramp = ramp();
+        let is_little = |phase| ramp.is_little(StateWord::new(Generation::FIRST, phase));
+        assert!(is_little(Phase::Ramp(round(0, 0.0625).pack())));
+        assert!(!is_little(Phase::Ramp(round(0, 0.25).pack())));
+        assert!(!is_little(Phase::Closed));
+    }
+
+    /// The ramp's calls took 100 ms, so its rounds last three times as long.
+    #[cfg(feature = "fleet")]
+    #[test]
+    fn a_ramp_that_is_taken_over_has_rounds_as_long_as_its_calls_need() {
+        let ramp = ramp();
+        ramp.learn(100 * MILLISECOND);
+        let led = Round::ordered(3, Share::nearest(0.25));
+        let state = AtomicState::new(Phase::Ramp(led.pack()));
+        ramp.take_over(&state, (state.load(), led), 5).unwrap();
+        assert_eq!(ramp.pace(1, 1.0).round, 300 * MILLISECOND);
+        let Phase::Ramp(own) = state.load().phase() else {
+            panic!("{:?}", state.load());
+        };
+        assert_eq!((own.unpack().number, own.unpack().share), (4, led.share));
+        assert!(!own.unpack().is_ordered());
+    }
+}

@@ -611,4 +611,17 @@ mod tests {
         let one = first.counting(true);
         assert_eq!(rules.judge(one, 2_000 * MILLISECOND, slow), Verdict::Back);
     }
+
+    #[test]
+    fn a_failing_share_is_kept_in_15ths_and_is_at_least_one() {
+        let kept = [0.0, 0.2, 0.6, 1.0, 2.0].map(Rules::in_fifteenths);
+        assert_eq!(kept, [1, 3, 9, 15, 15]);
+    }
+
+    #[cfg(feature = "fleet")]
+    #[test]
+    fn a_cut_tells_which_failing_share_it_came_of() {
+        let told = [1.0, 0.4, 0.0].map(|borne| Rules::failing_at_cut(Rules::AFTER_CUT * borne));
+        assert_eq!(told, [1, 9, 15]);
+    }
 }

@@ -248,6 +248,14 @@ pub(crate) mod tests {
         }
 
         #[test]
+        fn a_ticket_holds_its_round_without_what_has_been_counted(round in rounds()) {
+            let held = round.without_counts();
+            prop_assert_eq!((held.good, held.bad), (0, 0));
+            let counted = Round { good: round.good, bad: round.bad, ..held };
+            prop_assert_eq!(counted, round);
+        }
+
+        #[test]
         fn a_share_is_the_nearest_and_never_nothing(share in -1.0..2.0_f64) {
             let nearest = Share::nearest(share);
             prop_assert!((1..=1_024).contains(&nearest.units()));

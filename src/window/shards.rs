@@ -498,3 +498,61 @@ impl Shards {
         grown.chain(iter::once_with(move || self.common_sum(tally, stretch)))
     }
 }
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+
+    const KINDS: [Tally; 5] = [
+        Tally::Success,
+        Tally::Uncounted,
+        Tally::Failure,
+        Tally::Slow,
+        Tally::SlowFailure,
+    ];
+
+    #[test]
+    fn each_bucket_and_kind_has_a_word_of_its_own() {
+        for buckets in 1..=64 {
+            let common = Common::new(buckets, true);
+            assert!(common.counts_slow(buckets));
+            let words = KINDS.iter().flat_map(|tally| common.words(buckets, *tally));
+            let total = common.at(5 * buckets);
+            let mut found: Vec<_> = words.chain(total).map(std::ptr::from_ref).collect();
+            assert!(
+                common.total_of_slow_failures(buckets).is_some(),
+                "{buckets}"
+            );
+            found.sort_unstable();
+            found.dedup();
+            assert_eq!(found.len(), 5 * buckets as usize + 1);
+        }
+    }
+
+    #[test]
+    fn each_shard_has_words_and_totals_of_its_own() {
+        for buckets in 1..=20 {
+            let spread = Spread::new(buckets, 3);
+            let kinds = KINDS.into_iter().filter(|tally| tally.is_spread());
+            let words = kinds.flat_map(|tally| spread.words(buckets, tally));
+            let mut found: Vec<_> = words.map(std::ptr::from_ref).collect();
+            found.sort_unstable();
+            found.dedup();
+            assert_eq!(found.len(), 3 * 2 * buckets as usize);
+            let (calls, ignored) = (Total::Success, Total::Ignored);
+            for shard in 0..3 {
+                spread.total(shard, calls).unwrap().add(1);
+                spread.total(shard, ignored).unwrap().add(5);
+            }
+            let of = |kind| spread.totals(kind).map(|it| it.get()).collect::<Vec<_>>();
+            assert_eq!((of(calls), of(ignored)), (vec![1; 3], vec![5; 3]));
+            // The totals are no words of buckets.
+            let sums = KINDS[..2].iter().map(|tally| {
+                let words = spread.words(buckets, *tally);
+                words.map(|word| word.load().count()).sum::<u64>()
+            });
+            assert_eq!(sums.collect::<Vec<_>>(), [0, 0]);
+            assert!(spread.total(3, calls).is_none());
+        }
+    }
+}

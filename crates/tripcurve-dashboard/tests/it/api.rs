@@ -229,7 +229,12 @@ async fn a_registry_is_as_open_as_its_breakers() {
     for tenant in 0..10 {
         tenants.get_or_create(&tenant);
     }
-    for (forced_open, state) in [(0, "closed"), (1, "half-open"), (4, "half-open"), (5, "open")] {
+    for (forced_open, state) in [
+        (0, "closed"),
+        (1, "half-open"),
+        (4, "half-open"),
+        (5, "open"),
+    ] {
         for tenant in 0..forced_open {
             tenants.get_or_create(&tenant).force_open();
         }
