@@ -425,6 +425,182 @@ mod tests {
     use super::*;
     use crate::message::{FleetView, LoudCalls};
 
+    const NOW: Duration = Duration::from_secs(100);
+
+    /// A member of a fleet that makes a thousand calls a second.
+    struct OneMember {
+        port: FleetPort,
+        known: Known,
+    }
+
+    impl OneMember {
+        fn new() -> Self {
+            let breaker = tripcurve::CircuitBreaker::builder("any").build().unwrap();
+            Self {
+                port: breaker.fleet_port().unwrap().clone(),
+                known: Known::default(),
+            }
+        }
+
+        fn own(&self) -> Own<'_> {
+            Own {
+                known: &self.known,
+                member: Member(7),
+                port: &self.port,
+                rule: FleetRecovery::new(&self.port.rule().unwrap()),
+                rate: 100_000,
+            }
+        }
+
+        /// Hears of a round of a ramp. Returns its view and what the breaker must do.
+        fn hear(&mut self, recovery: &mut Recovery, round: u32, part: f64) -> (FleetView, Order) {
+            let view = FleetView {
+                epoch: 3,
+                state: FleetState::Ramp,
+                round,
+                share: units(part),
+                members: 10,
+                rate: 1_000_000,
+                ..FleetView::default()
+            };
+            self.known.learn(&view, NOW);
+            let order = recovery.hear(&self.own(), NOW, &mut Random::new(1));
+            (view, order)
+        }
+
+        /// What follows from the calls of a round, a second later.
+        fn after(
+            &self,
+            recovery: &mut Recovery,
+            view: FleetView,
+            (good, bad): (u64, u64),
+        ) -> Option<Step> {
+            let it = Rounded {
+                view,
+                counted: true,
+                good,
+                bad,
+                loudest: [LoudCalls { good: 0, bad: 0 }; 2],
+            };
+            recovery.rounded(&it, &self.own(), NOW + Duration::from_secs(1))
+        }
+    }
+
+    #[test]
+    fn a_round_ends_as_the_calls_of_all_members_say() {
+        let after = |part, calls| {
+            let (mut member, mut recovery) = (OneMember::new(), Recovery::default());
+            let (view, order) = member.hear(&mut recovery, 1, part);
+            assert_eq!(order, Order::ramp(3, 1, share(view.share)));
+            let step = member.after(&mut recovery, view, calls)?;
+            assert_eq!((step.epoch, step.round), (3, 1));
+            Some(step.next)
+        };
+        let quarter = AfterRound::Round { share: SHARE / 4 };
+        assert_eq!(after(0.0625, (1_000, 0)), Some(quarter));
+        assert_eq!(after(1.0, (1_000, 0)), Some(AfterRound::Close));
+        match after(0.0625, (0, 1_000)) {
+            Some(AfterRound::Open { wait_ms: 1.. }) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(after(0.0625, (0, 0)), None);
+    }
+
+    #[test]
+    fn calls_that_are_not_counted_or_of_another_round_end_nothing() {
+        let (mut member, mut recovery) = (OneMember::new(), Recovery::default());
+        let (view, _) = member.hear(&mut recovery, 1, 0.0625);
+        let other = FleetView { round: 2, ..view };
+        assert_eq!(member.after(&mut recovery, other, (1_000, 0)), None);
+        let other = FleetView { epoch: 4, ..view };
+        assert_eq!(member.after(&mut recovery, other, (1_000, 0)), None);
+        let uncounted = Rounded {
+            view,
+            counted: false,
+            good: 1_000,
+            bad: 0,
+            loudest: [LoudCalls { good: 0, bad: 0 }; 2],
+        };
+        let now = NOW + Duration::from_secs(1);
+        assert_eq!(recovery.rounded(&uncounted, &member.own(), now), None);
+        assert!(member.after(&mut recovery, view, (1_000, 0)).is_some());
+    }
+
+    /// Fails when: a member judges a round otherwise than the one that began it.
+    #[test]
+    fn a_round_is_that_which_follows_the_one_before() {
+        let round_of = |heard: &[(u32, f64)]| {
+            let (mut member, mut recovery) = (OneMember::new(), Recovery::default());
+            for (number, part) in heard {
+                member.hear(&mut recovery, *number, *part);
+            }
+            recovery.ramp.unwrap().round
+        };
+        let member = OneMember::new();
+        let rule = member.own().rule;
+        let first = rule.first_round(1_000.0).with_share(0.25);
+        assert_eq!(round_of(&[(1, 0.25)]), first);
+        assert_eq!(round_of(&[(1, 0.25), (2, 0.125)]), first.followed_by(0.125));
+        assert_eq!(round_of(&[(1, 0.25), (1, 0.25)]), first);
+        assert_eq!(round_of(&[(2, 0.125)]), rule.unknown_round(0.125));
+        let unknown = rule.unknown_round(0.125);
+        assert_eq!(round_of(&[(1, 0.25), (3, 0.125)]), unknown);
+        assert_ne!(first.followed_by(0.125), unknown);
+        assert_ne!(first, rule.unknown_round(0.25));
+    }
+
+    #[test]
+    fn evidence_against_a_member_is_its_likelihood_under_its_own_share() {
+        let is = |it: f64, wanted: f64| assert!((it - wanted).abs() < 1e-9, "{it}, {wanted}");
+        is(
+            evidence(8, 2, 0.05),
+            2.0 * 4_f64.ln() + 8.0 * (0.8_f64 / 0.95).ln(),
+        );
+        is(evidence(0, 10, 0.05), 10.0 * 20_f64.ln());
+        for (good, bad) in [(95, 5), (99, 1), (10, 0), (0, 0)] {
+            is(evidence(good, bad, 0.05), 0.0);
+        }
+    }
+
+    /// Fails when: too few members ask for a lease, or all of a large fleet do.
+    #[test]
+    fn four_times_as_many_members_ask_for_a_lease_as_are_needed() {
+        let chance = |members, rate| {
+            let mut member = OneMember::new();
+            let view = FleetView {
+                epoch: 3,
+                state: FleetState::Open,
+                members,
+                rate,
+                ..FleetView::default()
+            };
+            member.known.learn(&view, NOW);
+            let own = member.own();
+            (own.chance(NOW), own.wait(NOW).as_secs_f64())
+        };
+        // A member makes enough calls within the wait.
+        let (one, wait) = chance(100, 100_000_000);
+        assert!(1_000.0 * wait > CALLS, "{wait}");
+        assert!((one - 0.04).abs() < 1e-9, "{one}");
+        // A member makes far too few.
+        let (most, wait) = chance(1_000, 1_000);
+        assert!(0.001 * wait < CALLS / MAX_LEASES, "{wait}");
+        assert!((most - 4.0 * MAX_LEASES / 1_000.0).abs() < 1e-9, "{most}");
+        // Half as many calls take twice as many leases.
+        let (some, wait) = chance(1_000, 500_000);
+        let leases = (CALLS / (0.5 * wait)).ceil();
+        assert!((1.0..=MAX_LEASES).contains(&leases), "{leases}");
+        assert!((some - 4.0 * leases / 1_000.0).abs() < 1e-9, "{some}");
+    }
+
+    #[test]
+    fn shares_and_waits_fit_into_messages() {
+        let sent = [0.0, 0.25, 1.0, 2.0].map(units);
+        assert_eq!(sent, [1, SHARE / 4, SHARE, SHARE]);
+        let waits = [0, 1, 1_500, 90_000].map(|ms| millis(Duration::from_millis(ms)));
+        assert_eq!(waits, [1, 1, 1_500, 60_000]);
+    }
+
     fn left(members: u64, (good, bad): (u64, u64), loudest: [(u64, u64); 2]) -> (u64, u64) {
         without_broken(&Rounded {
             view: FleetView {
