@@ -745,4 +745,16 @@ mod tests {
             assert_eq!(it.outcomes(), it.tolerated);
         }
     }
+
+    #[test]
+    fn the_worst_outage_is_one_run_that_is_as_long_as_any() {
+        let it = Excursion::of_total_outage();
+        assert_eq!(it.failed, Excursion::full(layout::FAILED));
+        assert_eq!(it.run, Excursion::full(layout::RUN));
+        assert_eq!((it.pairs, it.succeeded), (it.failed - 1, 0));
+        assert_eq!(it.outcomes(), it.tolerated);
+        let all = Excursion::of_outages();
+        assert_eq!(all[2].failed, it.failed);
+        assert_ne!(all[0].succeeded, all[1].succeeded);
+    }
 }

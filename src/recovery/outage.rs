@@ -226,4 +226,14 @@ mod tests {
         waits.dedup();
         assert!(waits.len() > 990);
     }
+
+    #[test]
+    fn an_outage_may_be_a_run_for_the_time_of_64_calls_and_at_most_ten_seconds() {
+        let run = outage(100, SECOND);
+        assert!(run.may_be_a_run(640 * MILLISECOND));
+        assert!(!run.may_be_a_run(640 * MILLISECOND + 1));
+        let rare = outage(1, SECOND);
+        assert!(rare.may_be_a_run(10 * SECOND) && rare.is_young(10 * SECOND));
+        assert!(!rare.may_be_a_run(10 * SECOND + 1) && !rare.is_young(10 * SECOND + 1));
+    }
 }

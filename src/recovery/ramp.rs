@@ -558,4 +558,12 @@ mod tests {
         assert_eq!((own.unpack().number, own.unpack().share), (4, led.share));
         assert!(!own.unpack().is_ordered());
     }
+
+    #[test]
+    fn a_ramp_in_place_of_another_knows_when_there_were_too_many_failures() {
+        let (former, new) = (ramp(), ramp());
+        former.cut.raise(date_of(7));
+        new.inherit(&former);
+        assert_eq!(new.latest_cut(), date_of(7));
+    }
 }

@@ -45,6 +45,16 @@ fn a_port_has_the_settings_in_force() {
     assert_eq!(port.failure_rate(), None);
 }
 
+#[test]
+fn a_port_tells_above_which_time_a_call_is_slow() {
+    let none = builder().build().unwrap();
+    assert_eq!(none.fleet_port().unwrap().slow_limit(), None);
+    let limit = Duration::from_millis(250);
+    let slow = TripPolicy::slow_rate(0.5).slower_than(limit);
+    let breaker = builder().trip_when(slow).build().unwrap();
+    assert_eq!(breaker.fleet_port().unwrap().slow_limit(), Some(limit));
+}
+
 /// Fails when: the port reads other numbers than the policy decides by.
 #[test]
 fn a_port_has_the_call_rate_and_the_failure_rate_that_the_breaker_has_learned() {

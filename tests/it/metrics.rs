@@ -194,6 +194,19 @@ fn transitions_before_the_first_collection_are_counted_by_their_labels() {
 }
 
 #[test]
+fn each_collector_of_a_roster_counts_from_a_breakers_first_transition() {
+    let roster = Roster::new();
+    let scrapers = [(); 3].map(|()| Scraper::new(&roster));
+    let payments = enlisted(&roster, "payments");
+    payments.force_open();
+    for scraper in &scrapers {
+        let labels = r#"name="payments",from="closed",to="forced-open",reason="manual""#;
+        let scrape = scraper.scrape();
+        scrape.check(&format!("transitions_total{{{labels}}}"), 1.0);
+    }
+}
+
+#[test]
 fn the_gauges_show_window_probes_and_times() {
     let roster = Roster::new();
     let scraper = Scraper::new(&roster);

@@ -501,6 +501,18 @@ fn reported_as(nanos: u64) -> u64 {
     nanos - (nanos - octave) % sixteenth + sixteenth / 2 - 1
 }
 
+/// Fails when: a correction by a tiny interval takes minutes.
+#[test]
+fn a_correction_adds_at_most_a_hundred_thousand_calls_to_one() {
+    for longest in [1_u64 << 20, 3_000_000_000, 60_000_000_000] {
+        let (breaker, _hand) = breaker(|builder| builder.latency(Recording::Combined));
+        record(&breaker, [longest]);
+        let latency = breaker.snapshot().latency().unwrap().clone();
+        let calls = latency.corrected(Duration::from_nanos(1)).count();
+        assert!((90_000..=110_000).contains(&calls), "{longest}: {calls}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

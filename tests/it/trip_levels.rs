@@ -54,6 +54,8 @@ fn each_policy_has_a_level_in_its_unit() {
         (8, 10, 0.5)
     );
     assert_eq!(all[3].fill(), 0.8, "two calls are missing");
+    let calls: Vec<_> = all.iter().map(TripLevel::calls).collect();
+    assert_eq!(calls, [2, 8, 8, 8, 8, 8], "a run has its own calls");
     assert_eq!(all[5].fill(), 0.0, "what is usual isn't known");
 }
 

@@ -759,6 +759,18 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
              each, the time of one, or adaptive, with clients",
         ),
         (
+            "recovery = { clients = 3, success_threshold = 2 }",
+            ".recovery: a recovery is by probes, perhaps with success_threshold, failure_threshold or \
+             slow_threshold, or by steps, with \
+             each, the time of one, or adaptive, with clients",
+        ),
+        (
+            "recovery = { steps = [0.5, 1.0], each = '10s', slow_threshold = 1 }",
+            ".recovery: a recovery is by probes, perhaps with success_threshold, failure_threshold or \
+             slow_threshold, or by steps, with \
+             each, the time of one, or adaptive, with clients",
+        ),
+        (
             "recovery = { probes = 3, success_threshold = 2, max_failure_rate = 0.1 }",
             ".recovery: has both success_threshold and max_failure_rate; each replaces the other",
         ),

@@ -328,3 +328,146 @@ impl Message for Step {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Member;
+
+    const NOW_MS: u64 = 1_790_000_000_000;
+
+    fn claim(excursion: u64) -> Claim {
+        Claim {
+            excursion,
+            failures: 3,
+            surprise: 4,
+        }
+    }
+
+    fn trip() -> Trip {
+        Trip {
+            sender: Sender::new(Member(7)),
+            epoch: 1,
+            at_ms: 2,
+            usual: claim(5),
+            tolerated: None,
+            wait_ms: 60_000,
+        }
+    }
+
+    fn lease() -> AskLease {
+        AskLease {
+            sender: Sender::new(Member(7)),
+            epoch: 1,
+            rate: 2,
+            check: true,
+            wait_ms: 1,
+        }
+    }
+
+    fn step(next: AfterRound) -> Step {
+        Step {
+            sender: Sender::new(Member(7)),
+            epoch: 1,
+            round: 2,
+            next,
+        }
+    }
+
+    fn result(next: AfterProbe) -> ProbeResult {
+        ProbeResult {
+            sender: Sender::new(Member(7)),
+            epoch: 1,
+            turn: 2,
+            next,
+        }
+    }
+
+    fn sent(message: &impl Message) -> Vec<(&'static str, i64)> {
+        let fields = message.fields().into_iter();
+        fields.map(|it| (it.name, it.value)).collect()
+    }
+
+    #[test]
+    fn a_message_sends_its_numbers_in_the_order_of_the_script() {
+        let with = |tolerated| {
+            sent(&Trip {
+                tolerated,
+                ..trip()
+            })
+        };
+        let (usual, wait) = (
+            [("excursion", 5), ("failures", 3), ("surprise", 4)],
+            ("wait_ms", 60_000),
+        );
+        let begin = [("epoch", 1), ("at_ms", 2)];
+        let none = [("excursion", 0), ("failures", 0), ("surprise", 0)];
+        assert_eq!(with(None), [&begin[..], &usual, &none, &[wait]].concat());
+        let second = [("excursion", 6), ("failures", 3), ("surprise", 4)];
+        let all = [&begin[..], &usual, &second, &[wait]].concat();
+        assert_eq!(with(Some(claim(6))), all);
+        let asked = [("epoch", 1), ("rate", 2), ("check", 1), ("wait_ms", 1)];
+        assert_eq!(sent(&lease()), asked);
+        let end = |next| sent(&step(next))[2..].to_vec();
+        let another = end(AfterRound::Round { share: 9 });
+        assert_eq!(another, [("next", 0), ("share", 9)]);
+        assert_eq!(end(AfterRound::Close), [("next", 1), ("none", 0)]);
+        let open = end(AfterRound::Open { wait_ms: 8 });
+        assert_eq!(open, [("next", 2), ("wait_ms", 8)]);
+        let after = |next| sent(&result(next))[2..].to_vec();
+        let failed = after(AfterProbe::Turn { wait_ms: 8 });
+        assert_eq!(failed, [("good", 0), ("wait_ms", 8)]);
+        let good = after(AfterProbe::Ramp { share: 9 });
+        assert_eq!(good, [("good", 1), ("share", 9)]);
+    }
+
+    #[test]
+    fn a_number_out_of_bounds_is_refused_by_its_name() {
+        let refused = |it: Result<(), Refused>| it.unwrap_err().to_string();
+        assert_eq!(trip().check(NOW_MS), Ok(()));
+        let soon = Trip {
+            wait_ms: 0,
+            ..trip()
+        };
+        let error = refused(soon.check(NOW_MS));
+        assert_eq!(error, "trip: wait_ms is 0; expected 1..=60000");
+        let none = Trip {
+            tolerated: Some(claim(0)),
+            ..trip()
+        };
+        let error = refused(none.check(NOW_MS));
+        assert_eq!(error, "trip: excursion is 0; expected 1..=9007199254740991");
+        assert_eq!(lease().check(NOW_MS), Ok(()));
+        let late = AskLease {
+            wait_ms: 60_001,
+            ..lease()
+        };
+        let error = refused(late.check(NOW_MS));
+        assert_eq!(error, "lease: wait_ms is 60001; expected 1..=60000");
+        let ahead = |epoch| {
+            let sender = Sender {
+                epoch,
+                ..trip().sender
+            };
+            Trip { sender, ..trip() }.check(NOW_MS)
+        };
+        assert_eq!(ahead(NOW_MS + MAX_AHEAD_MS), Ok(()));
+        let error = refused(ahead(NOW_MS + MAX_AHEAD_MS + 1));
+        assert!(
+            error.starts_with("trip: sender.epoch is 1790086400001; "),
+            "{error}"
+        );
+        for next in [
+            AfterRound::Round { share: 0 },
+            AfterRound::Open { wait_ms: 0 },
+        ] {
+            assert!(step(next).check(NOW_MS).is_err(), "{next:?}");
+        }
+        for next in [
+            AfterProbe::Ramp { share: 0 },
+            AfterProbe::Turn { wait_ms: 0 },
+        ] {
+            assert!(result(next).check(NOW_MS).is_err(), "{next:?}");
+        }
+    }
+}
