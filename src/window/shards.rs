@@ -544,7 +544,7 @@ mod tests {
                 spread.total(shard, calls).unwrap().add(1);
                 spread.total(shard, ignored).unwrap().add(5);
             }
-            let of = |kind| spread.totals(kind).map(|it| it.get()).collect::<Vec<_>>();
+            let of = |kind| spread.totals(kind).map(TotalWord::get).collect::<Vec<_>>();
             assert_eq!((of(calls), of(ignored)), (vec![1; 3], vec![5; 3]));
             // The totals are no words of buckets.
             let sums = KINDS[..2].iter().map(|tally| {

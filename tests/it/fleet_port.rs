@@ -51,7 +51,8 @@ fn a_port_tells_above_which_time_a_call_is_slow() {
     assert_eq!(none.fleet_port().unwrap().slow_limit(), None);
     let limit = Duration::from_millis(250);
     let slow = TripPolicy::slow_rate(0.5).slower_than(limit);
-    let breaker = builder().trip_when(slow).build().unwrap();
+    let adaptive = builder().trip_when(TripPolicy::adaptive());
+    let breaker = adaptive.trip_when(slow).build().unwrap();
     assert_eq!(breaker.fleet_port().unwrap().slow_limit(), Some(limit));
 }
 
