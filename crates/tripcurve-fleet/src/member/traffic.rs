@@ -76,8 +76,8 @@ impl Traffic {
         let older = self.counts.iter().rev().map(|&then| self.since(then));
         let mut risen = older.filter(shows).peekable();
         risen.peek()?;
-        let (mean, dispersion) = self.mean_and_dispersion();
-        let usual = announced.max(mean);
+        let dispersion = self.dispersion();
+        let usual = announced.max(self.mean_of_a_minute());
         let found = risen.find(|it| {
             let (calls, expected) = (number(it.calls), usual * it.time.as_secs_f64());
             // The Chernoff bound of a Poisson count (Boucheron, Lugosi and Massart: Concentration
@@ -89,9 +89,17 @@ impl Traffic {
         found.map(|it| it.per_second())
     }
 
-    /// The calls of a second, and how much they vary, as a multiple of what they would if they were
+    /// The calls per second over a whole minute. Before the first count there were none, so that
+    /// the traffic of a member that has just begun is a rise.
+    fn mean_of_a_minute(&self) -> f64 {
+        let all = self.counts.front().map(|&first| self.since(first));
+        let most = number(KEPT as u64 - 1) * EVERY.as_secs_f64();
+        all.map_or(0.0, |it| number(it.calls) / it.time.as_secs_f64().max(most))
+    }
+
+    /// How much the calls of a second vary, as a multiple of what they would if they were
     /// independent: 1 at least. Calls that come in clumps vary more.
-    fn mean_and_dispersion(&self) -> (f64, f64) {
+    fn dispersion(&self) -> f64 {
         let calls = self.counts.iter().zip(self.counts.iter().skip(1));
         let (mut seconds, mut sum, mut squares) = (0.0, 0.0, 0.0);
         for (before, after) in calls {
@@ -101,11 +109,10 @@ impl Traffic {
             squares += calls * calls;
         }
         if sum < 1.0 {
-            return (0.0, 1.0);
+            return 1.0;
         }
         let mean: f64 = sum / seconds;
-        let dispersion: f64 = (squares / seconds - mean * mean) / mean;
-        (mean, dispersion.max(1.0))
+        ((squares / seconds - mean * mean) / mean).max(1.0)
     }
 
     /// What has come from an earlier count to the last one.
@@ -163,10 +170,18 @@ mod tests {
         assert_eq!(at(&steady).rise(10.0), None);
         let clumps: Vec<_> = (0..12).flat_map(|_| [(4, 0), (1, 50)]).collect();
         assert_eq!(at(&clumps).rise(10.0), None);
-        let chance = [(20, 0), (1, 10), (1, 10), (1, 10)];
+        let one: Vec<_> = (0..4).flat_map(|_| [(1, 10), (9, 0)]).collect();
+        let chance = [&one[..], &[(20, 0), (3, 10)]].concat();
         assert_eq!(at(&chance).rise(0.0), None);
         let more = [&clumps[..], &[(16, 50)]].concat();
         assert_eq!(at(&more).rise(10.0), Some(50.0));
+    }
+
+    /// Fails when: the traffic of a member that has just begun is taken for what is usual.
+    #[test]
+    fn a_member_that_has_just_begun_announces_its_traffic_after_two_seconds() {
+        assert_eq!(at(&[(2, 20)]).rise(1.0), Some(20.0));
+        assert_eq!(at(&[(3, 10)]).rise(1.0), Some(10.0));
     }
 
     #[test]
