@@ -12,11 +12,7 @@ use crate::state::Generation;
 use crate::state::history::date_of;
 use crate::util::random::mixed;
 use crate::window::Took;
-use crate::{
-    clock::context::CallContext,
-    events::Cause,
-    state::{Judgement, State},
-};
+use crate::{clock::context::CallContext, events::Cause, state::Judgement};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Weighs a failure, and returns whether there is evidence of all calls.
@@ -262,7 +258,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     fn opened_after(self, generation: Generation) -> bool {
         let seen = self.state.load();
         seen.generation() == generation.next()
-            && seen.phase().state() == State::Open
+            && seen.phase().state() == crate::state::State::Open
             && !self.follows_in(seen.generation())
     }
 
