@@ -32,8 +32,8 @@
 //! - A load never reads a value that is stored later (load buffering).
 //! - `SeqCst` on an access is no more than `AcqRel`. Only `fence(SeqCst)` has its full effect.
 //! - An atomic remembers its last seven values.
-//! - Loom doesn't see `event-listener`'s queue, so it doesn't try both orders of two accesses to it.
-//!   The last racer runs first. So a racer that enters the queue stands before the one that wakes.
+//! - Loom doesn't see `event-listener`'s queue, so it doesn't try both orders of two accesses to
+//!   it. The last racer runs first. So a racer that enters the queue stands before one that wakes.
 #![forbid(unsafe_code)]
 
 mod breaker;

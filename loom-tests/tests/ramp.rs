@@ -483,7 +483,7 @@ fn take_over((state, ramp): &(AtomicState, Ramp)) {
 /// A fleet's order ends, and two threads go on with the ramp. One of them then asks in the first
 /// own round, and its call counts there, though the other thread comes late.
 ///
-/// Fails when: `take_over` loads the sum of the shares relaxed, or does not look at the state again.
+/// Fails when: `take_over` loads the sum of the shares relaxed; it doesn't look at the state again.
 #[test]
 fn a_thread_that_takes_over_late_hides_no_call_that_asked() {
     model(preemptions(3), || {

@@ -270,8 +270,8 @@ impl Learnt {
         (rate(self.pairs, 1) + unseen) / (rate(self.failed, 1) + 2.0)
     }
 
-    /// How many failures more than by their [`share`](Self::share) are usual among calls right after
-    /// a failure, in 1/256 for each call.
+    /// How many failures more than by their [`share`](Self::share) are usual among calls right
+    /// after a failure, in 1/256 for each call.
     #[cfg(feature = "fleet")]
     fn more_after_failure(self, pace: f64) -> u64 {
         let most = self.next(pace).min(0.95);
@@ -424,11 +424,11 @@ impl Baseline {
     /// How surprising a failure at `place` is for a fleet, in 1/256 nat: at most 8 nats.
     ///
     /// A fleet isn't told of successes. It compares failures with the usual share of all expected
-    /// calls. But more calls usually fail right after a failure. So all failures of an excursion but
-    /// the first also have what the call after the failure before was expected to fail more. That
-    /// call is over by then. Otherwise a fleet whose failures usually follow one another would see
-    /// no outage: each failure says little, and each expected call speaks against an outage as if
-    /// only the usual share of such calls failed.
+    /// calls. But more calls usually fail right after a failure. So each failure of an excursion
+    /// but the first carries more: by how much more than usual the call after the failure before
+    /// was expected to fail. That call is over by then. Otherwise a fleet whose failures usually
+    /// follow one another would see no outage: each failure says little, and each expected call
+    /// speaks against an outage as if only the usual share of such calls failed.
     #[cfg(feature = "fleet")]
     pub(super) fn surprise_of_failure(&self, place: Place) -> u64 {
         // A value from another lesson than the logs does no harm: both are nearly right.
@@ -623,8 +623,8 @@ mod tests {
         }
     }
 
-    /// Fails when: a failure after a failure is as surprising for a fleet as for the breaker; the first
-    /// failure of an excursion is more surprising.
+    /// Fails when: a failure after a failure is as surprising for a fleet as for the breaker; the
+    /// first failure of an excursion is more surprising.
     #[cfg(feature = "fleet")]
     #[test]
     fn where_failures_follow_one_another_all_but_the_first_say_more_to_a_fleet() {

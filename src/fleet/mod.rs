@@ -127,8 +127,8 @@ impl FleetPort {
     ///
     /// Each failure is taken once, by whichever task comes first. Failures of calls that were in
     /// flight when the breaker opened without an order are among them, until its first probe.
-    /// Failures of probes and in a ramp aren't, since the recovery judges those. The breaker counts failures from its
-    /// first port on.
+    /// Failures of probes and in a ramp aren't, since the recovery judges those. The breaker counts
+    /// failures from its first port on.
     ///
     /// # Examples
     ///

@@ -168,8 +168,8 @@ fn a_call_that_is_overdue_is_told_of_once() {
     assert_eq!(failures(), 1, "another call");
 }
 
-/// Fails when: calls in flight when the breaker trips are lost to the fleet, or count after a change
-/// that isn't the breaker's own trip.
+/// Fails when: calls in flight when the breaker trips are lost to the fleet, or count after a
+/// change that isn't the breaker's own trip.
 #[test]
 fn calls_in_flight_when_the_breaker_trips_by_itself_are_told_of() {
     let (clock, hand) = Clock::mock();

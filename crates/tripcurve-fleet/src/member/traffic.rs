@@ -28,8 +28,8 @@ pub(super) const MARGIN: f64 = 1.1;
 
 /// How unlikely chance must make a rise, in nats.
 ///
-/// It is looked for every second, over many times. With less, chance alone made the rates of a fleet
-/// a fifth too high, and outages were found late.
+/// It is looked for every second, over many times. With less, chance alone made the rates of a
+/// fleet a fifth too high, and outages were found late.
 const UNLIKELY: f64 = 6.0;
 
 /// Counts of calls over the last minute, one a second.

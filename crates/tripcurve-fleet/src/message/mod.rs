@@ -123,8 +123,8 @@ pub struct Report {
     pub surprise: u32,
     /// The time over which they are spread, in ms: 0 for one failure, at most 60,000.
     pub spread_ms: u32,
-    /// The outages that aren't total, the smallest first. An excursion ends when no evidence for any
-    /// of them is left.
+    /// The outages that aren't total, the smallest first. An excursion ends when no evidence for
+    /// any of them is left.
     pub usual: [Alternative; 3],
     /// The smallest outage beyond the tolerated rate, if any is tolerated. All members of a fleet
     /// send the same. When no evidence for it is left, there is none for a larger one either.

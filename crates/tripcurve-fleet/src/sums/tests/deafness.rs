@@ -1,4 +1,4 @@
-//! No fleet is deaf: outages of 60 and 75 % of the calls open it, whatever its members have learned.
+//! No fleet is deaf: outages of 60 and 75 % open it, whatever its members have learned.
 //! An outage of 98 % opens a fleet of a hundred, unless nearly all failures usually follow another.
 
 use super::{START, judge, sender};
@@ -102,7 +102,7 @@ impl Dice {
     }
 }
 
-/// The calls of all members until an outage of `share` opens the fleet, which makes a thousand calls
+/// The calls of all members until an outage of `share` opens the fleet. It makes a thousand calls
 /// a second. Before, the members have had the failures that are usual.
 fn calls_to_trip(members: u32, learned: Learned, share: f64, most: u64) -> Option<u64> {
     let (judge, mut sums, mut dice) = (judge(), FleetSums::default(), Dice(1));
