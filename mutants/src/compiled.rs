@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
@@ -73,20 +73,19 @@ pub(crate) fn compiled(
     unreachable!("the rounds end when no change is left to blame")
 }
 
+/// The errors of the packages, or else those of the loom models, which contain other code.
 fn errors(folder: &Path, build: &Path) -> Result<Vec<Message>, Failure> {
-    let mut command = programs::cargo(folder);
+    let errors = errors_of(&mut programs::check(folder, build))?;
+    if errors.is_empty() {
+        let build = build.with_file_name("build-models");
+        return errors_of(&mut programs::check_models(folder, &build));
+    }
+    Ok(errors)
+}
+
+fn errors_of(command: &mut Command) -> Result<Vec<Message>, Failure> {
     command
-        .args([
-            "check",
-            "--tests",
-            "--keep-going",
-            "--message-format",
-            "json",
-        ])
-        .args(programs::PACKAGES)
-        .arg("--target-dir")
-        .arg(build)
-        .env("RUSTFLAGS", programs::NO_WARNINGS)
+        .args(["--tests", "--keep-going", "--message-format", "json"])
         .stderr(Stdio::null());
     let output = command.output();
     let output = output.map_err(|error| format!("{command:?}: {error}"))?;

@@ -23,7 +23,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
 }
 
 /// The packages whose code is changed, with all they have.
-pub(crate) const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 9] = [
     "--all-features",
     "--package",
     "tripcurve",
@@ -36,7 +36,25 @@ pub(crate) const PACKAGES: [&str; 9] = [
 ];
 
 /// Switches bring parentheses and branches that lints complain about.
-pub(crate) const NO_WARNINGS: &str = "--allow warnings";
+const NO_WARNINGS: &str = "--allow warnings";
+
+const LOOM: &str = "--allow warnings --cfg tripcurve_loom";
+
+/// Checks the tests of the packages.
+pub(crate) fn check(folder: &Path, build: &Path) -> Command {
+    let mut command = cargo(folder);
+    command.arg("check").args(PACKAGES);
+    optimised(&mut command, build, NO_WARNINGS);
+    command
+}
+
+/// Checks the loom models.
+pub(crate) fn check_models(folder: &Path, build: &Path) -> Command {
+    let mut command = cargo(folder);
+    command.args(["check", "--package", "tripcurve-loom-tests"]);
+    optimised(&mut command, build, LOOM);
+    command
+}
 
 /// Builds the tests of the packages, optimised so that they are short.
 pub(crate) fn tests(folder: &Path, build: &Path) -> Command {
@@ -65,8 +83,7 @@ pub(crate) fn models(folder: &Path, build: &Path) -> Command {
         "--package",
         "tripcurve-loom-tests",
     ]);
-    let flags = format!("{NO_WARNINGS} --cfg tripcurve_loom");
-    optimised(&mut command, build, &flags);
+    optimised(&mut command, build, LOOM);
     command
 }
 

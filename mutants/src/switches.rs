@@ -46,6 +46,8 @@ struct Visitor<'a> {
     placed: Vec<Vec<u32>>,
     insertions: Vec<Insertion>,
     numbers: HashMap<u32, u32>,
+    /// How many constants the visitor is in.
+    constants: usize,
 }
 
 /// Puts those of the file's changes behind switches. `next` is the first number that is free.
@@ -70,6 +72,7 @@ pub(crate) fn switched(
         placed: Vec::new(),
         insertions: Vec::new(),
         numbers: HashMap::new(),
+        constants: 0,
     };
     visitor.visit_file(&file);
     *next = visitor.next;
@@ -144,6 +147,10 @@ impl<'a> Visitor<'a> {
 
     /// The changes of this genre that begin here, as a new switch with its number and its texts.
     fn take(&mut self, at: Span, genre: &'static str) -> Option<(usize, u32, Vec<&'a Change>)> {
+        // The compiler evaluates constants, before any switch is set.
+        if self.constants > 0 {
+            return None;
+        }
         let changes = self.changes.remove(&(position(at.start()), genre))?;
         let first = self.next;
         let mut numbers = Vec::new();
@@ -233,6 +240,36 @@ fn has_let(expression: &syn::Expr) -> bool {
 }
 
 impl<'ast> Visit<'ast> for Visitor<'_> {
+    fn visit_item_const(&mut self, item: &'ast syn::ItemConst) {
+        self.constants += 1;
+        visit::visit_item_const(self, item);
+        self.constants -= 1;
+    }
+
+    fn visit_impl_item_const(&mut self, item: &'ast syn::ImplItemConst) {
+        self.constants += 1;
+        visit::visit_impl_item_const(self, item);
+        self.constants -= 1;
+    }
+
+    fn visit_trait_item_const(&mut self, item: &'ast syn::TraitItemConst) {
+        self.constants += 1;
+        visit::visit_trait_item_const(self, item);
+        self.constants -= 1;
+    }
+
+    fn visit_item_static(&mut self, item: &'ast syn::ItemStatic) {
+        self.constants += 1;
+        visit::visit_item_static(self, item);
+        self.constants -= 1;
+    }
+
+    fn visit_expr_const(&mut self, block: &'ast syn::ExprConst) {
+        self.constants += 1;
+        visit::visit_expr_const(self, block);
+        self.constants -= 1;
+    }
+
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
         self.function(&item.block);
         visit::visit_item_fn(self, item);
@@ -421,6 +458,14 @@ mod tests {
             "fn f() -> S { (match ::mutant_switch::at(1, 1) { 1 => { S {  b: 2, ..S::new() } }, \
              _ => { S { a: 1, b: 2, ..S::new() } } }) }"
         );
+    }
+
+    #[test]
+    fn a_constant_has_no_switch() {
+        let source = "const A: u8 = 1 + 2;";
+        let switched = switched(source, &[change("BinaryOperator", 1, 17, "-")]);
+        assert_eq!(switched.text, source);
+        assert_eq!(switched.unplaced, [0]);
     }
 
     #[test]
