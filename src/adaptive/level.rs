@@ -134,6 +134,31 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::float_cmp, reason = "the quotient is exact")]
+    fn the_share_is_what_there_is_of_what_a_trip_takes() {
+        let level = EvidenceLevel {
+            nats: 2.0,
+            needed: 8.0,
+            calls: 3,
+        };
+        assert_eq!(level.share(), 0.25);
+    }
+
+    #[test]
+    fn the_calls_are_those_of_the_excursion() {
+        let evidence = evidence(0.0);
+        let generation = Generation::FIRST;
+        for _ in 0..100 {
+            evidence.success(generation);
+        }
+        for now in 1..=3 {
+            let _ = evidence.failure(generation, now, || true);
+        }
+        evidence.success(generation);
+        assert_eq!(evidence.level(generation, 4, 0).calls, 4);
+    }
+
+    #[test]
     fn a_test_that_needs_no_evidence_is_full_with_the_first_call() {
         let level = |calls| EvidenceLevel {
             nats: 0.0,

@@ -234,6 +234,13 @@ mod tests {
     }
 
     #[test]
+    fn it_is_shown_in_a_line_without_what_is_unknown() {
+        assert_eq!(latency([]).to_string(), "0 calls");
+        let two = latency([1_000_000, 4_000_000]).to_string();
+        assert_eq!(two, "2 calls, p50 999.4µs, p90 4.0ms, p99 4.0ms, max 4.0ms");
+    }
+
+    #[test]
     fn the_corrected_view_has_the_calls_that_were_not_made() {
         let hang = latency([100_000_000]).corrected(Duration::from_millis(10));
         assert!((9..=10).contains(&hang.count()));

@@ -585,6 +585,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_percentile_trips_above_its_limit_and_not_at_it() {
+        let fixed = TripPolicy::latency_percentile(50.0).above(Duration::from_nanos(2_000));
+        let relative = TripPolicy::slower_than_usual(2.0);
+        for policy in [TripPolicy::from(fixed), TripPolicy::from(relative)] {
+            assert_eq!(policy.judge_percentile(2_000, Some(1_000.0)), None);
+            let cause = policy.judge_percentile(2_001, Some(1_000.0));
+            assert!(cause.is_some(), "{policy:?}");
+        }
+    }
+
     fn counts(failures: u64, successes: u64) -> Counts {
         Counts {
             successes,

@@ -161,7 +161,10 @@ impl TripPolicy {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::window::Bin;
 
     fn level(measured: f64, threshold: f64, calls: u64, min_calls: u64) -> TripLevel {
         TripLevel {
@@ -182,6 +185,43 @@ mod tests {
         assert_eq!(level(0.0, 0.5, 20, 10).fill(), 0.0);
         assert_eq!(level(0.3, 0.0, 20, 10).fill(), 0.0);
         assert_eq!(level(-0.3, 2.0, 20, 0).fill(), 0.0);
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp, reason = "the quotient is exact")]
+    fn calls_that_hang_belong_to_a_slow_rate() {
+        let policy = TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(1));
+        let policy = TripPolicy::from(policy);
+        let counts = Counts {
+            successes: 5,
+            failures: 1,
+            slow: 1,
+            overdue: 2,
+        };
+        let level = policy.level(0, &counts, &BinCounts::default(), None);
+        let level = level.unwrap();
+        assert_eq!((level.calls(), level.measured()), (8, 0.375));
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp, reason = "the thresholds are exact")]
+    fn a_percentile_has_the_calls_of_the_histogram() {
+        let fixed = TripPolicy::latency_percentile(50.0).above(Duration::from_secs(3));
+        let relative = TripPolicy::slower_than_usual(4.0);
+        let counts = Counts {
+            successes: 9,
+            ..Counts::default()
+        };
+        let mut bins = BinCounts::default();
+        bins.calls[Bin::of(2_000_000_000).number()] = 4;
+        for (policy, usual, threshold) in [
+            (TripPolicy::from(fixed), None, 3.0),
+            (TripPolicy::from(relative), Some(5e8), 2.0),
+        ] {
+            let level = policy.level(0, &counts, &bins, usual).unwrap();
+            assert_eq!((level.calls(), level.threshold()), (4, threshold));
+            assert!((1.9..2.1).contains(&level.measured()), "{level}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tripcurve::error::ConfigError;
+use tripcurve::error::{ClockError, ConfigError};
 use tripcurve::events::{Cause, Transition};
 use tripcurve::handles::OwnedPermit;
 use tripcurve::name::Name;
@@ -504,6 +504,29 @@ fn a_fallback_for_rejections_leaves_the_calls_own_errors_alone() {
     assert_eq!(result, Ok(1));
     let result: Result<u8, _> = breaker.call(|| Err("own")).or_if_rejected(|_| None);
     assert!(result.unwrap_err().rejected().is_some());
+}
+
+#[test]
+fn an_error_tells_whether_the_call_was_made() {
+    let breaker = CircuitBreaker::new("api");
+    let error = || breaker.call(|| Err::<(), _>("no")).unwrap_err();
+    assert!(error().was_made());
+    breaker.force_open();
+    assert!(!error().was_made());
+}
+
+#[test]
+fn an_error_of_threads_names_theirs_as_its_source() {
+    let own = || std::io::Error::other("no thread is left");
+    let clock = ClockError::Thread(own());
+    let source = clock.source().map(ToString::to_string);
+    assert_eq!(source.as_deref(), Some("no thread is left"));
+    #[cfg(feature = "bulkhead")]
+    {
+        let pool = tripcurve::error::PoolError::Threads(own());
+        let source = pool.source().map(ToString::to_string);
+        assert_eq!(source.as_deref(), Some("no thread is left"));
+    }
 }
 
 // ----------------------------------------------------------------------------------------- texts

@@ -245,6 +245,32 @@ fn a_listener_misses_nothing_that_was_before_it() {
 }
 
 #[test]
+fn a_transition_says_in_words_how_many_before_it_were_not_told() {
+    let breaker = builder().build().unwrap();
+    let (sender, told) = mpsc::channel();
+    let (go, goes) = mpsc::channel::<()>();
+    let goes = Mutex::new(goes);
+    // It is held up at the first transition, until more have passed than the log holds.
+    breaker.on_transition(move |it| {
+        let _ = sender.send((it.missed(), it.to_string()));
+        let _ = goes.lock().unwrap().recv();
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(|| breaker.force_open());
+        let (missed, words) = told.recv().unwrap();
+        assert!(missed == 0 && !words.contains("not told"), "{words}");
+        for _ in 0..100 {
+            breaker.reset();
+        }
+        drop(go);
+    });
+    breaker.reset();
+    let (missed, words) = told.iter().find(|(missed, _)| *missed > 0).unwrap();
+    let expected = format!(" ({missed} transitions before this one were not told)");
+    assert!(words.ends_with(&expected), "{words}");
+}
+
+#[test]
 fn the_first_listeners_of_threads_that_race_all_hear_of_what_follows() {
     for _ in 0..200 {
         let breaker = builder().build().unwrap();

@@ -169,6 +169,16 @@ fn a_rejected_caller_hears_when_the_step_ends() {
 }
 
 #[test]
+fn a_snapshot_shows_the_share_of_the_step() {
+    let (breaker, _hand) = ramping(Recovery::steps(&[0.25, 1.0], SECOND));
+    let shown = breaker.snapshot().to_string();
+    assert!(
+        shown.ends_with(": 25.0 % let through, 0 calls rejected"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn listeners_hear_of_the_way() {
     let (sender, told) = mpsc::channel();
     let settings = |builder: CircuitBreakerBuilder| {

@@ -131,6 +131,8 @@ fn settings_are_told_in_words() {
         .recovery(Recovery::adaptive().backoff(Backoff::exponential(second, 2.0, 9 * second)))
         .latency(Recording::ByOutcome);
     let other = words(other);
+    let by_count = CircuitBreaker::builder("payments").window(Window::count(50));
+    assert_eq!(words(by_count)[0], "window: the last 50 calls");
     assert!(
         other[0].starts_with("window: the last 50 calls, within"),
         "{other:?}"

@@ -93,6 +93,20 @@ fn a_trip_says_its_cause_its_time_its_counts_and_the_failures_label() {
     );
 }
 
+/// Fails when: a failure with a label is recorded at another time than a failure without one.
+#[test]
+fn a_failure_with_a_label_is_in_the_window_of_its_time() {
+    let (breaker, hand, _) = watched(|it| {
+        it.window(Window::time(10 * SECOND, 10))
+            .trip_when(TripPolicy::failure_count(9))
+    });
+    hand.advance(3_600 * SECOND);
+    record(&breaker, Report::failure().label(Label::new("timeout")));
+    assert_eq!(breaker.snapshot().failures(), 1);
+    hand.advance(11 * SECOND);
+    assert_eq!(breaker.snapshot().failures(), 0);
+}
+
 #[test]
 fn counts_are_there_whatever_policy_trips_and_whatever_window_counts() {
     for window in [Window::count(100).into(), Window::time(60 * SECOND, 10)] {
