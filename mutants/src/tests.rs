@@ -26,8 +26,13 @@ pub(crate) struct Test {
     pub(crate) reached: Vec<u32>,
 }
 
+/// How the process of a test ends that failed. One that was stopped ends otherwise.
+const FAILED: i32 = 101;
+
 pub(crate) struct Run {
     pub(crate) passed: bool,
+    /// It ended by itself.
+    pub(crate) ended: bool,
     pub(crate) cpu: f64,
     pub(crate) wall: f64,
 }
@@ -142,8 +147,7 @@ impl Test {
         let group = child.id();
         let used = child.wait4().expect("a child can be waited for");
         let success = used.status.success();
-        // The code of a test that failed. One that was stopped has another.
-        let passed = success || self.is_model && used.status.code() != Some(101);
+        let passed = success || self.is_model && used.status.code() != Some(FAILED);
         if !success {
             // What the test has started is in the group of `timeout`.
             let mut kill = Command::new("kill");
@@ -152,6 +156,7 @@ impl Test {
         }
         Run {
             passed,
+            ended: success || used.status.code() == Some(FAILED),
             cpu: (used.rusage.utime + used.rusage.stime).as_secs_f64(),
             wall: begin.elapsed().as_secs_f64(),
         }
