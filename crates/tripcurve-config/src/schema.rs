@@ -239,3 +239,37 @@ impl<T: Choice> JsonSchema for Word<T> {
         json_schema!({ "enum": words })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tripcurve::Outcome;
+
+    use super::*;
+
+    /// Fails when: in the schema of a larger file, a part of ours is taken for a type of the same name.
+    #[test]
+    fn each_part_has_an_id_of_this_crate() {
+        let ids = [
+            Settings::schema_id(),
+            Template::schema_id(),
+            RegistryKeys::schema_id(),
+            FleetKeys::schema_id(),
+            Config::schema_id(),
+            Time::schema_id(),
+        ];
+        let distinct: BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+        for id in &ids {
+            assert!(id.starts_with("tripcurve_config::"), "{id}");
+        }
+    }
+
+    #[test]
+    fn parts_are_named_for_what_they_are() {
+        assert_eq!(Config::schema_name(), "CircuitBreakers");
+        assert_eq!(Named::<Settings>::schema_name(), "NamedBreaker");
+        assert_eq!(Word::<Outcome>::schema_name(), "Word");
+    }
+}

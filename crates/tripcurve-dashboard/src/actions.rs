@@ -299,3 +299,26 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     let why = "the content type must be application/json".to_owned();
     Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, why))
 }
+
+#[cfg(test)]
+mod tests {
+    use tripcurve::{CircuitBreaker, State};
+
+    use super::{Action, act_on_breaker};
+
+    #[test]
+    fn an_action_is_shown_as_the_page_sends_it() {
+        assert_eq!(format!("{:>8}", Action::Reset), "   reset");
+    }
+
+    #[test]
+    fn a_trip_lasts_above_0_seconds_and_at_most_a_day() {
+        let breaker = CircuitBreaker::new("payments");
+        for seconds in [0.0, -1.0, 86_400.1, f64::NAN, f64::INFINITY] {
+            assert!(act_on_breaker(&breaker, Action::Trip { seconds }).is_err());
+            assert_eq!(breaker.state(), State::Closed);
+        }
+        assert!(act_on_breaker(&breaker, Action::Trip { seconds: 86_400.0 }).is_ok());
+        assert_eq!(breaker.state(), State::Open);
+    }
+}

@@ -297,9 +297,9 @@ pub(crate) fn short(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Brief, PerSecond, STATES, WorstKey, place_of, rank_of, short};
-    use tripcurve::State;
+    use super::{BreakerDetail, Brief, PerSecond, STATES, WorstKey, place_of, rank_of, short};
     use tripcurve::snapshot::Totals;
+    use tripcurve::{CircuitBreaker, State, TripPolicy};
 
     #[test]
     #[allow(clippy::float_cmp, reason = "the results are exact")]
@@ -332,8 +332,27 @@ mod tests {
             (shown.name.to_string(), shown.cut)
         };
         assert_eq!(shown("tenant"), ("tenant".to_owned(), false));
+        let longest = "a".repeat(200);
+        assert_eq!(shown(&longest), (longest, false));
         let cut = shown(&format!("a{}", "ü".repeat(500)));
         assert_eq!(cut, (format!("a{}…", "ü".repeat(99)), true));
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp, reason = "the quotients are exact")]
+    fn a_breaker_is_as_near_to_a_trip_as_the_nearest_policy() {
+        let breaker = CircuitBreaker::builder("payments")
+            .trip_when(TripPolicy::consecutive_failures(8))
+            .trip_when(TripPolicy::failure_count(2))
+            .build()
+            .unwrap();
+        let fill = || {
+            let (snapshot, levels) = (breaker.snapshot(), breaker.trip_levels());
+            BreakerDetail::new(&snapshot, &levels, PerSecond::default()).fill()
+        };
+        assert_eq!(fill(), 0.0);
+        breaker.try_acquire().unwrap().failure();
+        assert_eq!(fill(), 0.5);
     }
 
     #[test]
