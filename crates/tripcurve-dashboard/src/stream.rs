@@ -355,9 +355,147 @@ mod tests {
 
     use futures_util::StreamExt as _;
     use tripcurve::registry::{HealthRule, Roster};
+    use tripcurve::{CircuitBreaker, State};
 
-    use super::{LastMessage, Subscription, messages};
+    use super::{DETAIL_BYTES, LastMessage, Subscription, known_since, messages, worst};
+    use crate::frame::Frame;
+    use crate::row::{BreakerDetail, Brief, Detail, PerSecond, Row};
+    use crate::sampler::IsThere;
+    use crate::sessions::Known;
     use crate::shared::{Settings, Shared};
+
+    /// A card of a breaker with this key.
+    fn row(id: u32, key: &str, state: State, changed_at: u64) -> Row {
+        let breaker = CircuitBreaker::new("payments");
+        let detail = BreakerDetail::new(&breaker.snapshot(), &[], PerSecond::default());
+        Row {
+            id,
+            key: key.into(),
+            name: "payments".into(),
+            generation: 0,
+            state,
+            since_ms: 0,
+            detail: Detail::Breaker(Box::new(detail)),
+            brief: Brief::new(state, 0.0, 0.0, None),
+            changed_at,
+            is_there: IsThere::default(),
+        }
+    }
+
+    fn frame(number: u64, rows: Vec<Row>, gone: &[u32]) -> Frame {
+        let rows = rows.into_iter().map(Arc::new).collect();
+        Frame::next(&Frame::default(), number, 0, rows, gone)
+    }
+
+    #[test]
+    fn cards_in_trouble_come_first_then_those_half_full_then_by_name() {
+        let half_full = Row {
+            brief: Brief::new(State::Closed, 0.5, 0.0, None),
+            ..row(4, "d", State::Closed, 1)
+        };
+        let rows = vec![
+            row(1, "b", State::Closed, 1),
+            row(2, "e", State::HalfOpen, 1),
+            row(3, "f", State::Open, 1),
+            half_full,
+            row(5, "a", State::Closed, 1),
+        ];
+        assert_eq!(worst(&frame(1, rows, &[])), [3, 2, 4, 5, 1]);
+    }
+
+    /// Fails when: a page that comes back isn't told of a change that no message had room for.
+    #[test]
+    fn a_page_that_comes_back_knows_what_has_long_been_so() {
+        let last = LastMessage {
+            boot: "18c".to_owned(),
+            session: 1,
+            message: 2,
+            frame: 40,
+            event: 7,
+        };
+        let rows = vec![
+            row(1, "a", State::Closed, 25),
+            row(2, "b", State::Closed, 26),
+        ];
+        let known = known_since(&last, &frame(50, rows, &[]));
+        assert_eq!(known.sent.keys().collect::<Vec<_>>(), [&1]);
+        assert_eq!((known.event, known.gone_since), (Some(7), 25));
+    }
+
+    #[test]
+    fn a_card_that_is_gone_is_told_once() {
+        let sent = [1, 2].map(|id| (id, Brief::default()));
+        let mut known = Known {
+            sent: sent.into(),
+            gone_since: 5,
+            ..Known::default()
+        };
+        let former = frame(5, Vec::new(), &[1]);
+        let now = Frame::next(&former, 6, 0, Vec::new(), &[2]);
+        assert_eq!(known.gone(&now), [2]);
+        assert!(!known.sent.contains_key(&2));
+        assert!(known.gone(&now).is_empty());
+    }
+
+    /// The cards of briefs, and how long their texts are.
+    fn briefs(known: &mut Known, frame: &Frame) -> Vec<(u32, usize)> {
+        let briefs = known.briefs(frame).into_iter();
+        let id = |text: &str| text[1..text.find(',').unwrap()].parse().unwrap();
+        briefs.map(|it| (id(it.get()), it.get().len())).collect()
+    }
+
+    #[test]
+    fn another_state_is_told_before_other_changes_and_the_oldest_change_first() {
+        let traffic = |row: Row| Row {
+            brief: Brief::new(row.state, 0.0, 100.0, None),
+            ..row
+        };
+        let rows = vec![
+            traffic(row(1, "a", State::Open, 3)),
+            row(2, "b", State::Open, 9),
+            traffic(row(3, "c", State::Open, 2)),
+            row(4, "d", State::Closed, 1),
+        ];
+        let brief = |state| Brief::new(state, 0.0, 0.0, None);
+        let sent = [(1, State::Open), (2, State::Closed), (3, State::Open)];
+        let mut known = Known {
+            sent: sent.map(|(id, state)| (id, brief(state))).into(),
+            ..Known::default()
+        };
+        let told = briefs(&mut known, &frame(9, rows, &[]));
+        let told: Vec<_> = told.into_iter().map(|(id, _)| id).collect();
+        assert_eq!(told, [2, 3, 1, 4]);
+    }
+
+    /// Fails when: a message has a byte more or less than there is room for, with the commas.
+    #[test]
+    fn a_message_has_as_many_briefs_as_there_is_room_for() {
+        let long = "k".repeat(984);
+        let mut rows: Vec<_> = (10..36)
+            .map(|id| row(id, &long, State::Closed, 1))
+            .collect();
+        rows.push(row(36, "k", State::Closed, 2));
+        let frame = frame(2, rows, &[]);
+        let mut known = Known::default();
+        let told = briefs(&mut known, &frame);
+        assert_eq!(told.len(), 26);
+        assert!(told.iter().all(|(_, length)| *length == 999), "{told:?}");
+        assert_eq!(briefs(&mut known, &frame).len(), 1);
+    }
+
+    #[test]
+    fn details_that_a_message_has_no_room_for_come_first_in_the_next() {
+        let empty = serde_json::to_string(&row(1, "", State::Closed, 1)).unwrap();
+        let key = "k".repeat(DETAIL_BYTES / 2 - 1 - empty.len());
+        let rows = (1..4).map(|id| row(id, &key, State::Closed, 1)).collect();
+        let frame = frame(1, rows, &[]);
+        let mut known = Known::default();
+        let mut show = [1, 2, 3];
+        assert_eq!(known.changed_details(&frame, &mut show).len(), 2);
+        assert_eq!(show, [3, 1, 2]);
+        assert_eq!(known.changed_details(&frame, &mut show).len(), 1);
+        assert!(known.changed_details(&frame, &mut show).is_empty());
+    }
 
     /// Fails when: a request whose stream nobody reads leaves a session.
     #[tokio::test]
