@@ -397,7 +397,166 @@ pub(crate) fn find(shared: &Shared, key: &str) -> Option<CircuitBreaker> {
 
 #[cfg(test)]
 mod tests {
-    use super::Keys;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::runtime::{Builder, Runtime};
+    use tripcurve::registry::{Registry, Roster};
+    use tripcurve::time::{Clock, MockClock};
+    use tripcurve::{CircuitBreaker, State};
+
+    use super::{Keys, PERIOD, Sampler};
+    use crate::clock;
+    use crate::frame::Frame;
+    use crate::row::{Detail, Row};
+    use crate::shared::Shared;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// A sampler that looks when a test says so.
+    struct Looking {
+        shared: Arc<Shared>,
+        sampler: Sampler,
+        runtime: Runtime,
+    }
+
+    impl Looking {
+        fn at(roster: &Roster) -> Self {
+            let mut runtime = Builder::new_current_thread();
+            runtime.enable_time().start_paused(true);
+            Self {
+                // Made outside of the runtime, it starts no sampler.
+                shared: Shared::without_settings(roster.clone()),
+                sampler: Sampler::default(),
+                runtime: runtime.build().unwrap(),
+            }
+        }
+
+        /// Looks once more, a second later.
+        fn look(&mut self) -> Arc<Frame> {
+            self.runtime.block_on(async {
+                tokio::time::advance(PERIOD).await;
+                self.sampler.look(&self.shared).await;
+            });
+            Arc::clone(&self.shared.frames().borrow())
+        }
+
+        fn row(&mut self) -> Arc<Row> {
+            Arc::clone(&self.look().rows[0])
+        }
+    }
+
+    fn breaker(roster: &Roster) -> (CircuitBreaker, MockClock) {
+        let (clock, hand) = Clock::mock();
+        let builder = CircuitBreaker::builder("payments").clock(clock);
+        (builder.enlist(roster).build().unwrap(), hand)
+    }
+
+    fn open_until(row: &Row) -> Option<u64> {
+        match &row.detail {
+            Detail::Breaker(breaker) => breaker.open_until_ms,
+            Detail::Registry(_) => None,
+        }
+    }
+
+    /// Fails when: the traffic isn't an average of about ten seconds.
+    #[test]
+    fn the_traffic_of_a_card_follows_that_of_the_breaker() {
+        let roster = Roster::new();
+        let (breaker, _hand) = breaker(&roster);
+        let mut looking = Looking::at(&roster);
+        assert_eq!(looking.row().brief.traffic, 0);
+        let mut second = || {
+            for _ in 0..100 {
+                breaker.try_acquire().unwrap().success();
+            }
+            looking.row().brief.traffic
+        };
+        assert_eq!(second(), 4, "15 calls a second");
+        for _ in 0..40 {
+            second();
+        }
+        assert_eq!(second(), 6, "100 calls a second, and the step before stays");
+    }
+
+    #[test]
+    fn a_card_says_since_when_a_breaker_is_in_its_state() {
+        let roster = Roster::new();
+        let (breaker, hand) = breaker(&roster);
+        let mut looking = Looking::at(&roster);
+        hand.advance(60 * MINUTE);
+        let begin = clock::now();
+        let closed = looking.row();
+        assert!(closed.since_ms.abs_diff(begin - 3_600_000) < 60_000);
+        breaker.force_open();
+        let shut = looking.row();
+        assert!(shut.since_ms.abs_diff(begin) < 60_000, "{}", shut.since_ms);
+        hand.advance(60 * MINUTE);
+        assert_eq!(looking.row().since_ms, shut.since_ms);
+    }
+
+    /// Fails when: the end of an open time moves from look to look, or stays when it has moved.
+    #[test]
+    fn the_end_of_an_open_time_stays_unless_it_moves_far() {
+        let roster = Roster::new();
+        let (breaker, hand) = breaker(&roster);
+        let mut looking = Looking::at(&roster);
+        breaker.trip(MINUTE);
+        let first = open_until(&looking.row()).unwrap();
+        assert!(first.abs_diff(clock::now() + 60_000) < 30_000, "{first}");
+        hand.advance(Duration::from_millis(50));
+        assert_eq!(open_until(&looking.row()), Some(first));
+        breaker.trip(5 * MINUTE);
+        let second = open_until(&looking.row()).unwrap();
+        assert!(second > first + 200_000, "{second}");
+    }
+
+    #[test]
+    fn a_card_says_in_which_frame_it_changed() {
+        let roster = Roster::new();
+        let (breaker, _hand) = breaker(&roster);
+        let tenants = CircuitBreaker::builder("tenants");
+        let tenants = Registry::<u32>::builder(tenants).enlist(&roster);
+        let tenants = tenants.build().unwrap();
+        tenants.get_or_create(&1);
+        tenants.get_or_create(&2);
+        let mut looking = Looking::at(&roster);
+        let mut changed = || {
+            let frame = looking.look();
+            let of = |row: &Arc<Row>| (row.state, row.changed_at);
+            [of(&frame.rows[0]), of(&frame.rows[1])]
+        };
+        let healthy = [(State::Closed, 1), (State::Closed, 1)];
+        assert_eq!(changed(), healthy);
+        assert_eq!(changed(), healthy);
+        breaker.force_open();
+        tenants.get_or_create(&1).force_open();
+        let shut = [(State::ForcedOpen, 3), (State::Open, 3)];
+        assert_eq!(changed(), shut);
+        assert_eq!(changed(), shut);
+    }
+
+    #[test]
+    fn the_worst_breakers_of_a_registry_are_shown_whenever_they_come() {
+        let roster = Roster::new();
+        let tenants = CircuitBreaker::builder("tenants");
+        let tenants = Registry::<u32>::builder(tenants).name_with(u32::to_string);
+        let tenants = tenants.enlist(&roster).build().unwrap();
+        for tenant in 0..200 {
+            let breaker = tenants.get_or_create(&tenant);
+            if tenant % 10 == 0 {
+                breaker.force_open();
+            } else {
+                breaker.metrics_only();
+            }
+        }
+        let row = Looking::at(&roster).row();
+        let Detail::Registry(registry) = &row.detail else {
+            panic!("{row:?}");
+        };
+        assert_eq!(registry.worst.len(), 20);
+        assert!(registry.worst.iter().all(|it| it.state == "forced-open"));
+    }
 
     /// Fails when: two breakers have one key.
     #[test]

@@ -77,6 +77,19 @@ impl Shared {
         shared
     }
 
+    #[cfg(test)]
+    pub(crate) fn without_settings(roster: Roster) -> Arc<Self> {
+        let settings = Settings {
+            title: String::new(),
+            rule: HealthRule::new(),
+            groups: Vec::new(),
+            in_flight: HashMap::new(),
+            fleets: Vec::new(),
+            authorize: None,
+        };
+        Self::new(roster, Arc::default(), settings)
+    }
+
     /// Starts the sampler, unless it runs. The caller is in a runtime.
     pub(crate) fn start(self: &Arc<Self>) {
         let idle = self

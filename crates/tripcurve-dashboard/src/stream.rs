@@ -349,12 +349,11 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::pin::pin;
     use std::sync::Arc;
 
     use futures_util::StreamExt as _;
-    use tripcurve::registry::{HealthRule, Roster};
+    use tripcurve::registry::Roster;
     use tripcurve::{CircuitBreaker, State};
 
     use super::{DETAIL_BYTES, LastMessage, Subscription, known_since, messages, worst};
@@ -362,7 +361,7 @@ mod tests {
     use crate::row::{BreakerDetail, Brief, Detail, PerSecond, Row};
     use crate::sampler::IsThere;
     use crate::sessions::Known;
-    use crate::shared::{Settings, Shared};
+    use crate::shared::Shared;
 
     /// A card of a breaker with this key.
     fn row(id: u32, key: &str, state: State, changed_at: u64) -> Row {
@@ -500,15 +499,7 @@ mod tests {
     /// Fails when: a request whose stream nobody reads leaves a session.
     #[tokio::test]
     async fn a_session_begins_with_the_first_message() {
-        let settings = Settings {
-            title: String::new(),
-            rule: HealthRule::new(),
-            groups: Vec::new(),
-            in_flight: HashMap::new(),
-            fleets: Vec::new(),
-            authorize: None,
-        };
-        let shared = Shared::new(Roster::new(), Arc::default(), settings);
+        let shared = Shared::without_settings(Roster::new());
         let open = || messages(shared.open_stream(9).unwrap(), Subscription::default());
         drop(open());
         assert_eq!(shared.sessions().count(), 0);
