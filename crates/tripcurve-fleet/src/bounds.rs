@@ -104,3 +104,44 @@ impl Rounded {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Loud;
+
+    #[test]
+    fn an_answer_lists_eight_members_at_most() {
+        let list = |length| LoudSums {
+            loudest: vec![Loud::default(); length],
+            ..LoudSums::default()
+        };
+        assert_eq!(list(MAX_LOUDEST - 1).check(), Ok(()));
+        assert_eq!(list(MAX_LOUDEST).check(), Ok(()));
+        assert_eq!(list(MAX_LOUDEST + 1).check(), Err("loudest"));
+    }
+
+    /// Fails when: a number of a member in the list has no bound.
+    #[test]
+    fn each_number_in_the_list_of_the_loudest_has_a_bound() {
+        let most = Loud {
+            failures: EXACT,
+            surprise: EXACT,
+            expected: EXACT,
+        };
+        let check = |it| {
+            let loudest = vec![Loud::default(), it];
+            let sums = LoudSums {
+                loudest,
+                ..LoudSums::default()
+            };
+            sums.check()
+        };
+        assert_eq!(check(most), Ok(()));
+        let (failures, surprise, expected) = (EXACT + 1, EXACT + 1, EXACT + 1);
+        assert_eq!(check(Loud { failures, ..most }), Err("failures"));
+        assert_eq!(check(Loud { surprise, ..most }), Err("surprise"));
+        assert_eq!(check(Loud { expected, ..most }), Err("expected"));
+        assert_eq!(EXACT, 9_007_199_254_740_991);
+    }
+}

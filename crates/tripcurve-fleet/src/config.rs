@@ -296,6 +296,7 @@ mod tests {
             let config = config.fleet().unwrap().unwrap();
             let error = Fleet::builder_from(&config).unwrap_err();
             assert!(error.to_string().starts_with("fleet.address: "), "{error}");
+            assert!(error.source().is_some(), "{error:?}");
             let mut shown = vec![format!("{error} {error:?}")];
             let mut source = error.source();
             while let Some(it) = source {

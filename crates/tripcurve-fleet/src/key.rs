@@ -142,6 +142,26 @@ mod tests {
         assert!(key("a", "", &long).as_str().len() < 128);
     }
 
+    /// Fails when: a process of another version would look for a fleet under another key.
+    #[test]
+    fn letters_digits_and_four_signs_stand_for_themselves() {
+        let meaning = Meaning::new(None, None, "");
+        let key = FleetKey::new("Shop-1", "eu_1a", "pay.ments: é", meaning);
+        let expected = format!("tripcurve:1:{{Shop-1/eu_1a/pay.ments:%20%C3%A9/{meaning}}}");
+        assert_eq!(key.as_str(), expected);
+        assert_eq!(key.channel(), "tripcurve:1:Shop-1");
+        assert_eq!(channel("Shop 1"), "tripcurve:1:Shop%201");
+    }
+
+    #[test]
+    fn a_part_is_hashed_only_if_it_takes_more_than_128_bytes() {
+        let longest = "x".repeat(128);
+        assert_eq!(escaped(&longest), longest);
+        assert_eq!(escaped("x"), "x");
+        let hashed = escaped(&format!("{longest}x"));
+        assert!(hashed.starts_with('%') && hashed.len() == 33, "{hashed}");
+    }
+
     #[test]
     fn the_hash_tag_of_a_cluster_is_the_whole_of_a_key() {
         let key = FleetKey::new("}{", "{", "}", Meaning::new(None, None, ""));

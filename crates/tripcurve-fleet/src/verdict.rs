@@ -214,3 +214,220 @@ fn claim(sums: &Sums) -> Claim {
         surprise: sums.surprise,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Member;
+
+    /// The rule that every breaker has unless its policy says otherwise: a quarter is tolerated.
+    fn rule() -> EvidenceRule {
+        let breaker = tripcurve::CircuitBreaker::builder("any").build().unwrap();
+        breaker.fleet_port().unwrap().rule().unwrap()
+    }
+
+    fn sender() -> Sender {
+        Sender::new(Member(1))
+    }
+
+    /// A fleet that makes a thousand calls a second, of which one in 64 usually fails.
+    fn view() -> FleetView {
+        FleetView {
+            members: 10,
+            rate: 1_000_000,
+            normal: SHARE / 64,
+            ..FleetView::default()
+        }
+    }
+
+    /// Failures that each surprise by 4 nats, where one call was expected.
+    ///
+    /// A trip takes 18 nats against the usual rate: five failures. It takes 10 against the
+    /// tolerated one: nine.
+    fn sums(failures: u64) -> Sums {
+        Sums {
+            excursion: 1,
+            failures,
+            surprise: 1_024 * failures,
+            expected: 1_000_000,
+            age_ms: 1_000,
+        }
+    }
+
+    fn reported(usual: u64, tolerated: u64) -> Reported {
+        Reported {
+            view: view(),
+            counted: true,
+            usual: sums(usual),
+            tolerated: sums(tolerated),
+        }
+    }
+
+    /// Sums of which the two loudest members have so many failures each.
+    fn loud_sums(failures: u64, loudest: u64) -> LoudSums {
+        let loud = Loud {
+            failures: loudest,
+            surprise: 1_024 * loudest,
+            expected: 0,
+        };
+        LoudSums {
+            sums: sums(failures),
+            failing: 2 + failures - 2 * loudest,
+            loudest: vec![loud; 2],
+        }
+    }
+
+    fn weighed(usual: LoudSums, tolerated: LoudSums) -> Weighed {
+        Weighed {
+            view: view(),
+            usual,
+            tolerated,
+        }
+    }
+
+    #[test]
+    fn messages_name_the_outages_of_the_rule_in_their_own_units() {
+        let (judge, units) = (Judge::new(rule()), f64::from(SHARE));
+        let is = |sent: Alternative, gain: f64, share: f64| {
+            let gain = f64::from(sent.gain) - gain * f64::from(NAT);
+            let share = f64::from(sent.share) - share * units;
+            assert!(gain.abs() <= 0.5 && share.abs() <= 0.5, "{sent:?}");
+        };
+        let weigh = judge.weigh(sender());
+        for (sent, of) in weigh.usual.iter().zip(rule().outages()) {
+            is(*sent, of.share.ln(), of.share);
+        }
+        let tolerated = weigh.tolerated.unwrap();
+        let outages = rule().outages_beyond_tolerated().unwrap();
+        for (sent, of) in tolerated.iter().zip(outages) {
+            is(*sent, (of.share / 0.25).ln(), of.share - 0.25);
+        }
+        let one = Failures {
+            failures: 1,
+            surprise: 2,
+            spread_ms: 3,
+        };
+        let report = judge.report(sender(), 4, one);
+        assert_eq!(report.usual[..], weigh.usual[..3]);
+        assert_eq!(report.tolerated, Some(tolerated[0]));
+    }
+
+    #[test]
+    fn the_loudest_are_asked_for_only_if_both_tests_have_enough_evidence() {
+        let judge = Judge::new(rule());
+        assert!(judge.may_trip(&reported(20, 20)));
+        assert!(!judge.may_trip(&reported(4, 20)));
+        assert!(!judge.may_trip(&reported(20, 8)));
+        let of = |members, rate| {
+            let view = FleetView {
+                members,
+                rate,
+                ..view()
+            };
+            judge.may_trip(&Reported {
+                view,
+                ..reported(20, 20)
+            })
+        };
+        assert!(of(2, 1_000_000) && !of(1, 1_000_000));
+        assert!(!of(2, 0));
+    }
+
+    /// Fails when: a number of an answer is taken in another unit.
+    #[test]
+    fn the_standing_has_the_evidence_of_both_tests_at_the_fleets_call_rate() {
+        let it = reported(3, 5);
+        let test = Test::usual(&rule(), 1.0 / 64.0, 1_000.0);
+        let age = Duration::from_secs(1);
+        let beyond = Test::beyond_tolerated(&rule(), 1_000.0, age).unwrap();
+        assert!((beyond.normal - 0.25).abs() < 1e-9);
+        let excursion = |failures| Excursion {
+            failures,
+            surprise: 1_024 * failures,
+            expected_calls: 1.0,
+            failing: 0,
+            loudest: &[],
+        };
+        let standing = |evidence: judge::Evidence, failures, needed| TestStanding {
+            failures,
+            expected_calls: 1.0,
+            evidence: evidence.all,
+            without_loudest: None,
+            needed,
+        };
+        let usual = judge::weigh(1, &excursion(3), &test);
+        let second = judge::weigh_beyond_tolerated(1, &excursion(5), &beyond);
+        // Total outages explain the failures best.
+        assert!((usual.all - (3.0 * 4.0 - 63.0 / 64.0)).abs() < 1e-9);
+        let expected = Standing {
+            usual: standing(usual, 3, rule().needed(1_000.0)),
+            beyond_tolerated: Some(standing(second, 5, beyond.needed)),
+            left_out: 0,
+        };
+        let judge = Judge::new(rule());
+        assert_eq!(judge.standing(&it), Some(expected));
+        let view = FleetView { rate: 0, ..view() };
+        assert_eq!(judge.standing(&Reported { view, ..it }), None);
+    }
+
+    #[test]
+    fn members_are_left_out_only_if_they_alone_have_what_is_missing() {
+        let judge = Judge::new(rule());
+        let left_out = |usual, tolerated| {
+            let it = weighed(usual, tolerated);
+            let standing = judge.standing_without_loudest(&it).unwrap();
+            let trips = judge.trip(&it, sender(), 100).is_some();
+            (standing.left_out, trips)
+        };
+        let (few, enough, loud) = (loud_sums(4, 1), loud_sums(20, 1), loud_sums(20, 9));
+        assert_eq!(left_out(enough.clone(), enough.clone()), (0, true));
+        assert_eq!(left_out(loud.clone(), enough.clone()), (2, false));
+        assert_eq!(left_out(enough.clone(), loud.clone()), (2, false));
+        assert_eq!(left_out(few.clone(), few.clone()), (0, false));
+        // One test has too little evidence, also with all members.
+        assert_eq!(left_out(loud.clone(), few.clone()), (0, false));
+        assert_eq!(left_out(few, loud), (0, false));
+    }
+
+    #[test]
+    fn the_standing_without_the_loudest_lacks_their_evidence() {
+        let judge = Judge::new(rule());
+        let it = weighed(loud_sums(20, 9), loud_sums(20, 9));
+        let standing = judge.standing_without_loudest(&it).unwrap();
+        let (usual, second) = (standing.usual, standing.beyond_tolerated.unwrap());
+        assert_eq!((usual.failures, second.failures), (20, 20));
+        // In a total outage. The loudest have 18 failures, and no call was expected of them.
+        let rest = usual.without_loudest.unwrap();
+        assert!((usual.evidence - rest - 18.0 * 4.0).abs() < 1e-9);
+        let rest = second.without_loudest.unwrap();
+        assert!((second.evidence - rest - 18.0 * 4_f64.ln()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_trip_claims_the_sums_that_were_judged() {
+        let judge = Judge::new(rule());
+        let view = FleetView {
+            epoch: 7,
+            at_ms: 9,
+            ..view()
+        };
+        let it = Weighed {
+            view,
+            ..weighed(loud_sums(20, 1), loud_sums(30, 1))
+        };
+        let claim = |failures| Claim {
+            excursion: 1,
+            failures,
+            surprise: 1_024 * failures,
+        };
+        let expected = Trip {
+            sender: sender(),
+            epoch: 7,
+            at_ms: 9,
+            usual: claim(20),
+            tolerated: Some(claim(30)),
+            wait_ms: 100,
+        };
+        assert_eq!(judge.trip(&it, sender(), 100), Some(expected));
+    }
+}

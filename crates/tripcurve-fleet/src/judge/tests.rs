@@ -141,3 +141,45 @@ fn one_member_that_always_fails_does_not_trip_the_others() {
     failing.push(sums(500, 1_179, 500.0));
     assert!(!trips(1_000, &over(&failing, 500.0), &test(18.0), None));
 }
+
+/// Fails when: more or less than two thirds must remain.
+#[test]
+fn two_thirds_of_what_a_trip_takes_must_remain_without_the_loudest() {
+    let mut failing = vec![sums(1, 1_179, 0.0); 10];
+    failing.extend([sums(10, 1_179, 0.0); 2]);
+    let excursion = over(&failing, 1.0);
+    let found = weigh(1_000, &excursion, &test(18.0));
+    assert!(found.remaining > 18.0 && found.all > 2.0 * found.remaining);
+    let trips = |needed| trips(1_000, &excursion, &test(needed), None);
+    assert!(trips(1.49 * found.remaining));
+    assert!(!trips(1.51 * found.remaining));
+}
+
+#[test]
+fn a_fleet_of_two_to_four_leaves_out_one_member_and_a_larger_one_two() {
+    let out = [0, 1, 2, 3, 4, 5, 1_000].map(left_out);
+    assert_eq!(out, [0, 0, 1, 1, 1, 2, 2]);
+}
+
+#[test]
+fn members_without_failures_do_not_count_as_failing() {
+    let members = [sums(0, 0, 5.0), sums(2, 1_179, 5.0), sums(1, 1_179, 5.0)];
+    let excursion = Excursion::of(&members, 15.0);
+    assert_eq!((excursion.failing, excursion.failures), (2, 3));
+    assert!(!weigh(1_000, &excursion, &test(0.0)).others_fail);
+    let more = [&members[..], &members].concat();
+    assert!(weigh(1_000, &Excursion::of(&more, 30.0), &test(0.0)).others_fail);
+}
+
+#[test]
+fn a_handicap_is_taken_from_the_evidence() {
+    let failing = [sums(10, 1_179, 0.0); 5];
+    let excursion = over(&failing, 5.0);
+    let (plain, mut with) = (test(18.0), test(18.0));
+    for outage in &mut with.outages {
+        outage.handicap = 3.0;
+    }
+    let (plain, with) = (weigh(9, &excursion, &plain), weigh(9, &excursion, &with));
+    assert!((plain.all - with.all - 3.0).abs() < 1e-9);
+    assert!((plain.remaining - with.remaining - 3.0).abs() < 1e-9);
+}

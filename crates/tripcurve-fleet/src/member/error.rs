@@ -126,3 +126,49 @@ pub(super) fn text(error: &dyn error::Error) -> String {
     }
     text.0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_after_1024_bytes_and_never_within_a_character() {
+        let full = "x".repeat(LONGEST);
+        assert_eq!(shortened("x"), "x");
+        assert_eq!(shortened(&full), full);
+        assert_eq!(shortened(&format!("{full}y")), full);
+        // An é takes two bytes, and a ♥ three.
+        let almost = "x".repeat(LONGEST - 2);
+        assert_eq!(shortened(&format!("{almost}é")), format!("{almost}é"));
+        assert_eq!(shortened(&format!("{almost}é!")), format!("{almost}é"));
+        assert_eq!(shortened(&format!("{almost}♥")), almost);
+    }
+
+    #[test]
+    fn a_text_in_parts_has_one_bound_and_says_when_it_is_reached() {
+        let (part, mut short) = ("x".repeat(LONGEST / 2), Short::default());
+        assert!(short.write_str(&part).is_ok() && short.write_str(&part).is_ok());
+        assert!(short.write_str("").is_ok() && short.write_str("y").is_err());
+        assert_eq!(short.0, "x".repeat(LONGEST));
+    }
+
+    #[test]
+    fn errors_name_their_sources() {
+        let classic = tripcurve::CircuitBreaker::builder("search")
+            .trip_when(tripcurve::TripPolicy::classic())
+            .build()
+            .unwrap();
+        let refused = JoinError::NotAdaptive(classic.fleet_port().unwrap_err());
+        let source = refused.source().unwrap().to_string();
+        assert_eq!(text(&refused), format!("{refused}: {source}"));
+        assert!(JoinError::NameTaken("search".into()).source().is_none());
+        let no_random = SpawnError::NoRandomNumber("no device".into());
+        assert_eq!(no_random.source().unwrap().to_string(), "no device");
+        assert_eq!(
+            text(&no_random),
+            "fleet: the operating system gives no random number: no device"
+        );
+    }
+}

@@ -148,4 +148,20 @@ mod tests {
         assert!(!known.expire(100 * NOW));
         assert_eq!(known.sender(Member(1)).epoch, 8);
     }
+
+    #[test]
+    fn times_in_a_view_count_from_the_moment_it_was_heard() {
+        let mut known = Known::default();
+        let open = FleetView {
+            due_ms: 500,
+            outage_ms: 3_000,
+            age_ms: 2_000,
+            ..view(7, FleetState::Open, 0, 2)
+        };
+        known.learn(&open, NOW);
+        assert_eq!(known.due(), NOW + Duration::from_millis(500));
+        let later = NOW + Duration::from_secs(1);
+        assert_eq!(known.outage_age(later), Duration::from_secs(4));
+        assert_eq!(known.age(later), Duration::from_secs(3));
+    }
 }

@@ -629,4 +629,11 @@ mod tests {
         assert_eq!(left(10, (60, 40), [(3, 7), (4, 6)]), (60, 40));
         assert_eq!(left(1_000, (60, 2), [(0, 1), (0, 1)]), (60, 2));
     }
+
+    /// Fails when: the other members' share is taken as it is, however few calls they have made.
+    #[test]
+    fn few_calls_of_the_others_say_little_against_a_member() {
+        assert_eq!(left(10, (0, 9), [(0, 9), (0, 0)]), (0, 9));
+        assert_eq!(left(10, (0, 10), [(0, 10), (0, 0)]), (0, 0));
+    }
 }
