@@ -163,10 +163,7 @@ impl Recent {
 
     #[inline]
     fn nanos(&self) -> u64 {
-        let since = self.clock.recent().duration_since(self.origin);
-        // The duration came from nanoseconds in 64 bits. Written this way, the compiler sees that
-        // and converts nothing to seconds and back.
-        since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
+        nanos_of(self.clock.recent().duration_since(self.origin))
     }
 }
 
@@ -454,6 +451,14 @@ impl MockClock {
     }
 }
 
+/// `duration` in nanoseconds, if it came from nanoseconds in 64 bits.
+///
+/// Written this way, the compiler sees where it came from, and converts nothing to seconds and back.
+#[inline]
+fn nanos_of(duration: Duration) -> u64 {
+    duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())
+}
+
 /// `duration` in nanoseconds, at most 584 years.
 pub(crate) fn saturating_nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -546,5 +551,29 @@ mod tests {
         hand.advance(Duration::MAX);
         hand.advance(Duration::from_secs(1));
         assert_eq!(clock.now(), Duration::from_nanos(u64::MAX));
+    }
+
+    #[test]
+    fn a_duration_in_nanoseconds_has_its_seconds_and_its_rest() {
+        for nanos in [0, 999_999_999, 2_000_000_005, u64::MAX] {
+            assert_eq!(nanos_of(Duration::from_nanos(nanos)), nanos);
+        }
+    }
+
+    /// Fails when: a clock that only converts single readings gets another time between two.
+    #[test]
+    fn the_time_between_two_readings_is_in_nanoseconds_and_never_negative() {
+        struct Microseconds;
+        impl Now for Microseconds {
+            fn raw(&self) -> u64 {
+                7
+            }
+            fn nanos_at(&self, raw: u64) -> u64 {
+                1_000 * raw
+            }
+        }
+        assert_eq!(Microseconds.nanos_between(3, 8), 5_000);
+        assert_eq!(Microseconds.nanos_between(8, 3), 0);
+        assert_eq!(Microseconds.raw_and_nanos(), (7, 7_000));
     }
 }

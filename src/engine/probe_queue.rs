@@ -199,6 +199,8 @@ impl<Q: Queue> std::fmt::Debug for QueuedCaller<'_, Q> {
 
 #[cfg(all(test, not(tripcurve_loom)))]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
     use crate::sync::wait_queue::EventQueue;
 
@@ -243,5 +245,27 @@ mod tests {
         assert_eq!(error(1_000_001), format!("max_waiting: 1000001 {rest}"));
         assert!(ProbeQueue::<EventQueue>::boxed(1).is_ok());
         assert!(ProbeQueue::<EventQueue>::boxed(1_000_000).is_ok());
+    }
+
+    /// Fails when: a caller comes back before it is woken.
+    #[test]
+    fn a_caller_waits_until_it_is_woken() {
+        let probe_queue = probe_queue(1);
+        let is_woken = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| {
+                let ProbeQueueEntry::Waits(caller) = probe_queue.enter(|| true) else {
+                    panic!("there is room");
+                };
+                caller.wait(None);
+                assert!(is_woken.load(Ordering::SeqCst), "it came back too early");
+            });
+            while probe_queue.waiting() == 0 && !waits.is_finished() {
+                std::thread::yield_now();
+            }
+            is_woken.store(true, Ordering::SeqCst);
+            probe_queue.wake_all();
+        });
+        assert_eq!(probe_queue.waiting(), 0);
     }
 }

@@ -222,6 +222,37 @@ fn a_transition_that_a_listener_holds_up_has_its_own_time() {
     assert_eq!(times, [SystemTime::UNIX_EPOCH + SECOND; 2]);
 }
 
+/// Fails when: a system time that was set after a transition moves the transition's time on.
+#[test]
+fn a_transition_from_before_the_systems_time_was_set_is_dated_back_from_it() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + seconds * SECOND;
+    let (clock, hand) = Clock::mock();
+    let told = Told::default();
+    let breaker: Arc<std::sync::OnceLock<CircuitBreaker>> = Arc::default();
+    let built = CircuitBreaker::builder("told")
+        .on_transition({
+            let (told, breaker, hand) = (Arc::clone(&told), Arc::clone(&breaker), hand.clone());
+            move |transition: &Transition| {
+                told.lock().unwrap().push(transition.clone());
+                if transition.to() == State::ForcedOpen {
+                    // This transition is told when the listener is back.
+                    breaker.get().unwrap().reset();
+                    hand.advance(60 * SECOND);
+                    hand.set_system_time(at(1_000));
+                }
+            }
+        })
+        .clock(clock)
+        .build()
+        .unwrap();
+    breaker.set(built).unwrap();
+    hand.advance(SECOND);
+    breaker.get().unwrap().force_open();
+    let told = told.lock().unwrap();
+    let times: Vec<_> = told.iter().map(Transition::system_time).collect();
+    assert_eq!(times, [at(1), at(940)]);
+}
+
 #[cfg(all(feature = "async", feature = "tokio"))]
 mod with_tokio {
     use std::future::{Future, pending};

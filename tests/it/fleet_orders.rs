@@ -331,6 +331,17 @@ fn an_open_time_that_a_dependency_wants_stays_whatever_the_fleet_orders() {
 }
 
 #[test]
+fn a_breaker_whose_retry_after_is_just_over_closes_when_the_fleet_orders_it() {
+    let it = Member::new();
+    let permit = it.breaker.try_acquire().unwrap();
+    it.port.follow(Order::open(1));
+    let report = Report::from(Outcome::Failure).retry_after(4 * SECOND);
+    permit.record(report);
+    it.hand.advance(4 * SECOND);
+    it.follows(Order::closed(2), Changed, Closed);
+}
+
+#[test]
 fn a_breaker_that_the_fleet_holds_open_keeps_its_call_rate() {
     let it = Member::new();
     it.port.follow(Order::open(1));

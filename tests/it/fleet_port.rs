@@ -207,6 +207,48 @@ fn calls_in_flight_when_the_breaker_trips_by_itself_are_told_of() {
     assert_eq!(told(), None, "the fleet opened it");
 }
 
+/// Fails when: a failure after the trip surprises more or less than one right after another.
+#[test]
+fn a_failure_after_the_trip_surprises_like_those_before_it() {
+    let (clock, hand) = Clock::mock();
+    let breaker = builder().clock(clock).build().unwrap();
+    let port = breaker.fleet_port().unwrap();
+    let mut in_flight: Vec<_> = (0..40).map(|_| breaker.try_acquire().unwrap()).collect();
+    let mut fail = || {
+        hand.advance(SECOND / 1_000);
+        in_flight.pop().unwrap().failure();
+        port.take_unreported().map(UnreportedFailures::surprise)
+    };
+    let mut latest = None;
+    while breaker.state() == State::Closed {
+        latest = fail();
+    }
+    assert!(latest > Some(100), "{latest:?}");
+    assert_eq!(fail(), latest);
+}
+
+/// Fails when: the fleet is told of the failures of a sample alone.
+#[test]
+fn where_a_sample_is_watched_each_failure_is_told_of() {
+    let (clock, hand) = Clock::mock();
+    let policy = TripPolicy::adaptive().slower_than(SECOND);
+    let breaker = builder().clock(clock).trip_when(policy).build().unwrap();
+    let port = breaker.fleet_port().unwrap();
+    let mut told = 0;
+    for call in 0..2_000 {
+        hand.advance(SECOND / 200);
+        let permit = breaker.try_acquire().unwrap();
+        if call >= 1_600 && call % 20 == 0 {
+            permit.failure();
+        } else {
+            permit.success();
+        }
+        let failures = port.take_unreported().map(UnreportedFailures::failures);
+        told += failures.unwrap_or(0);
+    }
+    assert_eq!((breaker.state(), told), (State::Closed, 20));
+}
+
 #[test]
 fn a_task_is_woken_by_the_first_failure_and_waits_again_once_it_is_taken() {
     use std::future::Future;

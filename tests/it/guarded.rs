@@ -391,6 +391,39 @@ fn a_ramp_takes_its_share_of_the_calls_once_though_they_wait() {
     }
 }
 
+/// Fails when: a call from before the outage goes through the ramp without being drawn.
+#[test]
+fn a_ramp_draws_the_calls_that_have_waited_since_before_the_trip() {
+    let (guarded, hand) = guarded_by(|builder| builder.recovery(Recovery::adaptive()));
+    let spacing = SECOND / 1_000;
+    for _ in 0..1_000 {
+        hand.advance(spacing);
+        assert!(guarded.call(|| Ok::<_, &str>(0)).is_ok());
+    }
+    let place = guarded.bulkhead().try_acquire().unwrap();
+    let mut line: Vec<_> = (0..200).map(|_| waits(&guarded, Ok(7))).collect();
+    let breaker = guarded.breaker();
+    breaker.try_acquire().unwrap().failure();
+    assert_eq!(breaker.state(), State::Open);
+    let mut share = None;
+    while share.is_none() {
+        hand.advance(spacing);
+        if let Ok(probe) = breaker.try_acquire() {
+            probe.success();
+        }
+        share = breaker.snapshot().admitted_share();
+    }
+    let expected = 200.0 * share.unwrap();
+    drop(place);
+    let admitted = line.iter_mut().filter_map(|call| done(call).ok()).count();
+    #[allow(clippy::cast_precision_loss, reason = "they are 200 at most")]
+    let admitted = admitted as f64;
+    assert!(
+        (admitted - expected).abs() <= 1.0,
+        "{admitted} of {expected}"
+    );
+}
+
 #[test]
 fn clones_and_several_breakers_share_a_bulkhead() {
     let bulkhead = Bulkhead::new(1).unwrap();

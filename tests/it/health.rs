@@ -421,6 +421,19 @@ fn with_an_adaptive_recovery_a_health_check_goes_before_the_probe_and_the_probe_
     assert!(breaker.snapshot().admitted_share().is_some());
 }
 
+/// Fails when: the answer adds the wait for a health check to an open time that isn't over.
+#[test]
+fn during_the_open_time_the_answer_is_as_without_a_health_check() {
+    let (breaker, clock, hand) = built(|builder| builder);
+    let _task = Task::new(&breaker, &clock, async || Ok(()));
+    trip(&breaker);
+    hand.advance(2 * SECOND);
+    let earliest = || breaker.ask().unwrap_err().earliest();
+    assert_eq!(earliest(), Some(3 * SECOND));
+    hand.advance(4 * SECOND);
+    assert_eq!(earliest(), Some(19 * SECOND), "it waits for the check");
+}
+
 #[test]
 fn a_breaker_that_starts_open_is_checked() {
     let (breaker, clock, hand) = built(|builder| builder.start_in(State::Open));

@@ -172,6 +172,33 @@ fn the_same_settings_again_change_nothing() {
     assert_eq!(plain.reconfigure(settings()), Ok(Reconfigured::Unchanged));
 }
 
+/// Fails when: two functions that compute open times count as one.
+#[test]
+fn another_function_of_open_times_replaces_the_former_one() {
+    fn short(_: u32) -> Duration {
+        3 * SECOND
+    }
+    fn long(failed: u32) -> Duration {
+        (7 + failed) * SECOND
+    }
+    // The functions become pointers here alone, so the pointers of one function are equal.
+    let settings = |is_long| {
+        let backoff = Backoff::computed(if is_long { long } else { short });
+        classic().backoff(backoff.jitter(Jitter::None))
+    };
+    let (clock, _hand) = Clock::mock();
+    let breaker = settings(false).clock(clock).build().unwrap();
+    let unchanged = Ok(Reconfigured::Unchanged);
+    assert_eq!(breaker.reconfigure(settings(false)), unchanged);
+    let kept = Ok(Reconfigured::WindowKept);
+    assert_eq!(breaker.reconfigure(settings(true)), kept);
+    assert_eq!(breaker.reconfigure(settings(true)), unchanged);
+    for _ in 0..5 {
+        fail(&breaker);
+    }
+    assert_eq!(breaker.snapshot().remaining_open(), Some(7 * SECOND));
+}
+
 /// Fails when: another number of clients counts as the same recovery.
 #[test]
 fn another_number_of_clients_restarts_a_recovery_that_is_under_way() {
