@@ -167,4 +167,34 @@ mod tests {
         };
         assert!(level(0).share() < 1.0 && level(1).share() > 1.0);
     }
+
+    /// Fails when: another stream than the nearest is shown, or the successes aren't counted.
+    #[test]
+    fn the_level_is_that_of_the_stream_with_the_most_evidence() {
+        let config = AdaptiveConfig {
+            tolerate: 0.0,
+            false_trip_budget: Duration::from_secs(86_400),
+        };
+        let generation = Generation::FIRST;
+        for (of_all, of_watched) in [(3, 2), (2, 3)] {
+            let evidence = evidence(0.0).and_of_watched(config);
+            let watched = evidence.of_watched().unwrap();
+            for _ in 0..of_all {
+                evidence.failure(generation, 1, || true).unwrap();
+            }
+            for _ in 0..of_watched {
+                watched.failure(generation, 1, || true).unwrap();
+            }
+            evidence.success(generation);
+            watched.success(generation);
+            let (own, others) = (
+                evidence.own_level(generation, 1, 0),
+                watched.own_level(generation, 1, 0),
+            );
+            assert_eq!((own.calls, others.calls), (of_all + 1, of_watched + 1));
+            let nearest = evidence.level(generation, 1, 0);
+            assert_eq!(nearest.calls, 4, "{nearest:?}");
+            assert_eq!(nearest, if of_all > of_watched { own } else { others });
+        }
+    }
 }

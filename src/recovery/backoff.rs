@@ -246,12 +246,8 @@ mod tests {
 
     #[test]
     fn computed_open_times_are_equal_if_they_come_from_one_function() {
-        fn short(failed: u32) -> Duration {
-            Duration::from_secs(u64::from(failed) + 1)
-        }
-        fn long(failed: u32) -> Duration {
-            Duration::from_secs(u64::from(failed) * 60 + 7)
-        }
+        let short: fn(u32) -> Duration = |failed| Duration::from_secs(u64::from(failed) + 1);
+        let long: fn(u32) -> Duration = |failed| Duration::from_secs(u64::from(failed) * 60 + 7);
         assert_eq!(Backoff::computed(short), Backoff::computed(short));
         assert_ne!(Backoff::computed(short), Backoff::computed(long));
     }
