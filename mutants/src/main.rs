@@ -117,7 +117,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let root = root.expect("the package lies in the repository");
     let folder = root.join("target/mutants");
     let changes = changes::listed(root)?;
-    let hashes = hashes(root, &changes)?;
+    let hashes = hashes(root, &folder, &changes)?;
     let key = |change: &Change| -> Key {
         let hash = hashes.get(&change.file).cloned().unwrap_or_default();
         (change.file.clone(), hash, change.in_file().to_owned())
@@ -190,12 +190,26 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The hash of each file's content.
-fn hashes(root: &Path, changes: &[Change]) -> Result<HashMap<String, String>, Failure> {
-    let files: HashSet<_> = changes.iter().map(|it| it.file.clone()).collect();
-    let files: Vec<_> = files.into_iter().collect();
+/// The hash of each file's code. Its tests may change.
+fn hashes(
+    root: &Path,
+    folder: &Path,
+    changes: &[Change],
+) -> Result<HashMap<String, String>, Failure> {
+    let files: BTreeSet<_> = changes.iter().map(|it| it.file.clone()).collect();
+    let folder = folder.join("hashed");
     let mut command = std::process::Command::new("git");
-    command.current_dir(root).arg("hash-object").args(&files);
+    command.current_dir(root).arg("hash-object");
+    for file in &files {
+        let text = tree::read(&root.join(file))?;
+        let lines = text.split_inclusive('\n').take_while(|line| {
+            !line.starts_with("#[cfg(test)]") && !line.starts_with("#[cfg(all(test")
+        });
+        let code: String = lines.collect();
+        let hashed = folder.join(file);
+        tree::write(&hashed, code.as_bytes())?;
+        command.arg(hashed);
+    }
     let hashes = programs::output(&mut command)?;
     let hashes = hashes.lines().map(|hash| hash[..12].to_owned());
     Ok(files.into_iter().zip(hashes).collect())
