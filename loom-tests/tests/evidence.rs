@@ -246,7 +246,7 @@ fn two_failures(evidence: Evidence) -> State {
 /// Fails when: `Stamped::update` stores instead of exchanging.
 #[test]
 fn of_two_failures_that_are_weighed_at_once_no_trip_is_lost() {
-    model(preemptions(2).full(4), || {
+    model(preemptions(1).full(4), || {
         assert_eq!(two_failures(enough(2)), State::Open);
     });
 }
