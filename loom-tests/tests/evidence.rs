@@ -529,7 +529,7 @@ fn come_back_after_a_reset(outcome: Outcome) -> Arc<Breaker> {
 /// Fails when: `Stamped::update` doesn't ask `is_current`.
 #[test]
 fn the_late_failure_of_an_ended_generation_is_no_evidence_in_the_new_one() {
-    model(preemptions(3), || {
+    model(preemptions(2).full(3), || {
         come_back_after_a_reset(Outcome::Failure).assert_is_tripped_by(2);
     });
 }
@@ -627,7 +627,7 @@ fn come_back_while_another_begins(outcome: Outcome) {
 /// Fails when: `InFlight::unwatch` or `CallSlot::charge` ignores that the other was first.
 #[test]
 fn a_slow_call_that_comes_back_is_evidence_once() {
-    model(preemptions(3), || {
+    model(preemptions(2).full(3), || {
         come_back_while_another_begins(Outcome::Success);
     });
 }
@@ -635,7 +635,7 @@ fn a_slow_call_that_comes_back_is_evidence_once() {
 /// Fails when: `InFlight::unwatch` or `CallSlot::charge` ignores that the other was first.
 #[test]
 fn a_slow_failure_that_comes_back_is_evidence_once() {
-    model(preemptions(3), || {
+    model(preemptions(2).full(3), || {
         come_back_while_another_begins(Outcome::Failure);
     });
 }
