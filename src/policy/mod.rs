@@ -587,7 +587,7 @@ mod tests {
 
     #[test]
     fn a_percentile_trips_above_its_limit_and_not_at_it() {
-        let fixed = TripPolicy::latency_percentile(50.0).above(Duration::from_nanos(2_000));
+        let fixed = TripPolicy::latency_percentile(50.0).above(Duration::from_micros(2));
         let relative = TripPolicy::slower_than_usual(2.0);
         for policy in [TripPolicy::from(fixed), TripPolicy::from(relative)] {
             assert_eq!(policy.judge_percentile(2_000, Some(1_000.0)), None);
