@@ -35,7 +35,8 @@ struct Noticed {
 
 /// Tries each change with tests that take this many seconds of CPU time in all.
 ///
-/// The tests that noticed neighbours go first, then the shortest and most specific ones.
+/// The tests that noticed neighbours or are named after the file go first, and of these the shortest
+/// and most specific ones.
 pub(crate) fn all(
     changes: Vec<Tried>,
     tests: &[Test],
@@ -83,6 +84,7 @@ fn order(
             .copied()
             .unwrap_or(0)
     };
+    let subjects = subjects(&change.file);
     let mut order: Vec<_> = candidates
         .iter()
         .filter(|test| !noticed.unreliable.contains(test))
@@ -94,13 +96,25 @@ fn order(
             let cost = (tests[*test].cost() + 0.01) * tests[*test].reached.len() as f64;
             let by_function = times(by_function, test);
             let by_file = times(by_file, test);
+            let named = subjects
+                .iter()
+                .filter(|it| tests[*test].name.contains(**it));
             // A test that noticed much else but takes long is no better than a shorter one.
-            let worth = (8 * by_function + by_file) as f64 + 1.0;
+            let worth = (8 * by_function + by_file + 3 * named.count()) as f64 + 1.0;
             cost / worth / worth
         };
         key(one).total_cmp(&key(other))
     });
     order
+}
+
+/// The words of a path after which tests of the file are named: `window` and `shards`.
+fn subjects(file: &str) -> Vec<&str> {
+    let within = file.split_once("src/").map_or(file, |(_, within)| within);
+    let words = within.trim_end_matches(".rs").split('/');
+    words
+        .filter(|word| !["mod", "lib"].contains(word))
+        .collect()
 }
 
 fn one(
@@ -143,4 +157,15 @@ fn one(
     }
     let of = order.len();
     Outcome::Survived { passed, of }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::subjects;
+
+    #[test]
+    fn the_subjects_of_a_file_are_its_folders_and_its_name() {
+        assert_eq!(subjects("src/window/shards.rs"), ["window", "shards"]);
+        assert_eq!(subjects("crates/a/src/member/mod.rs"), ["member"]);
+    }
 }
