@@ -66,6 +66,17 @@ fn a_handle_is_one_to_the_same_breaker() {
 }
 
 #[test]
+fn a_roster_and_a_registry_are_empty_until_they_have_a_breaker() {
+    let roster = Roster::new();
+    let tenants = Registry::<u32>::builder(CircuitBreaker::builder("tenants"));
+    let tenants = tenants.enlist(&roster).build().unwrap();
+    let listed = &roster.registries()[0];
+    assert!(roster.is_empty() && listed.is_empty());
+    tenants.get_or_create(&1);
+    assert!(!roster.is_empty() && !listed.is_empty());
+}
+
+#[test]
 fn two_breakers_of_one_name_are_both_listed() {
     let roster = Roster::new();
     let first = enlisted(&roster, "payments");

@@ -89,6 +89,7 @@ fn a_critical_breaker_takes_down_while_it_rejects_all_calls() {
     assert_eq!(names, ["payments", "search"]);
     let trouble = &health.troubles()[0];
     assert_eq!(trouble.state(), State::Open);
+    assert!(trouble.rejects_calls());
     assert_eq!(trouble.remaining_open(), Some(SECOND));
     assert_eq!(trouble.cause().unwrap().kind(), "manual");
     assert_eq!((trouble.keys(), trouble.keys_rejecting()), (None, None));

@@ -135,3 +135,27 @@ pub(super) fn pushback(headers: &HeaderMap) -> Option<Duration> {
         None => retry_after(headers),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table is that of gRPC, `doc/http-grpc-status-mapping.md`.
+    #[test]
+    fn a_status_of_http_stands_for_the_code_of_the_table() {
+        for (status, code) in [
+            (400, Code::Internal),
+            (401, Code::Unauthenticated),
+            (403, Code::PermissionDenied),
+            (404, Code::Unimplemented),
+            (429, Code::Unavailable),
+            (502, Code::Unavailable),
+            (503, Code::Unavailable),
+            (504, Code::Unavailable),
+            (500, Code::Unknown),
+        ] {
+            let found = Code::of_http(StatusCode::from_u16(status).unwrap());
+            assert_eq!(found.label(), code.label(), "{status}");
+        }
+    }
+}
